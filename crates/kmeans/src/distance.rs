@@ -1,0 +1,256 @@
+//! The squared Euclidean distance of a row to a centroid, as this crate defines it, and the loops
+//! that need it for many rows.
+//!
+//! The definition is [`squared_distance`]; all else here calls the same inlined body, compiled for
+//! wider registers and, in [`nearest`], for several centroids at a time, which changes the order of
+//! work between distances but never inside one.
+
+use crate::data::Rows;
+use crate::simd::multiversion;
+
+/// How many partial sums a distance is added in. 16 binary64 are two AVX-512 registers, or four
+/// AVX2 ones: enough independent chains to hide the latency of an addition.
+pub const LANES: usize = 16;
+
+/// A distance together with the centroid that it belongs to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Nearest {
+    /// The centroid's index.
+    pub label: u32,
+    /// The squared distance to it.
+    pub distance: f64,
+}
+
+/// The squared distance of `row` to `centroid`, both padded to the same multiple of [`LANES`].
+///
+/// This is the definition: see the crate's front page.
+#[inline(always)]
+#[expect(
+    clippy::inline_always,
+    reason = "takes the instruction set of the caller"
+)]
+#[must_use]
+pub fn squared_distance(row: &[f32], centroid: &[f64]) -> f64 {
+    let [distance] = squared_distances(row, [centroid]);
+    distance
+}
+
+/// The squared distances of `row` to `B` centroids.
+#[inline(always)]
+#[expect(
+    clippy::inline_always,
+    reason = "takes the instruction set of the caller"
+)]
+fn squared_distances<const B: usize>(row: &[f32], centroids: [&[f64]; B]) -> [f64; B] {
+    let row = row.as_chunks::<LANES>().0;
+    let centroids = centroids.map(|centroid| &centroid.as_chunks::<LANES>().0[..row.len()]);
+    let mut lanes = [[0.0_f64; LANES]; B];
+    for (chunk, x) in row.iter().enumerate() {
+        let x = x.map(f64::from);
+        for (lanes, centroid) in lanes.iter_mut().zip(&centroids) {
+            let c = &centroid[chunk];
+            for lane in 0..LANES {
+                let difference = x[lane] - c[lane];
+                lanes[lane] += difference * difference;
+            }
+        }
+    }
+    lanes.map(add_lanes)
+}
+
+#[inline(always)]
+#[expect(
+    clippy::inline_always,
+    reason = "takes the instruction set of the caller"
+)]
+fn add_lanes(mut lanes: [f64; LANES]) -> f64 {
+    let mut width = LANES / 2;
+    while width > 0 {
+        for lane in 0..width {
+            lanes[lane] += lanes[lane + width];
+        }
+        width /= 2;
+    }
+    lanes[0]
+}
+
+#[inline(always)]
+#[expect(
+    clippy::inline_always,
+    reason = "takes the instruction set of the caller"
+)]
+fn nearest_body<const B: usize>(rows: Rows<'_>, centroids: &[f64], found: &mut [Nearest]) {
+    let stride = rows.stride();
+    let (blocks, rest) = {
+        let whole = centroids.len() / (B * stride) * (B * stride);
+        centroids.split_at(whole)
+    };
+    for (row, found) in rows.iter().zip(found) {
+        let mut best = Nearest {
+            label: 0,
+            distance: f64::INFINITY,
+        };
+        let mut label = 0;
+        let mut consider = |distance: f64| {
+            // Strictly smaller: of equal distances the lowest index stays.
+            if distance < best.distance {
+                best = Nearest { label, distance };
+            }
+            label += 1;
+        };
+        for block in blocks.chunks_exact(B * stride) {
+            let centroids = std::array::from_fn(|b| &block[b * stride..(b + 1) * stride]);
+            squared_distances::<B>(row, centroids)
+                .into_iter()
+                .for_each(&mut consider);
+        }
+        for centroid in rest.chunks_exact(stride) {
+            consider(squared_distance(row, centroid));
+        }
+        *found = best;
+    }
+}
+
+multiversion! {
+    /// The nearest of `centroids`, of shape `[k, stride]`, for every row, into `found`, `[n]`.
+    /// Of equally near ones the lowest index wins.
+    pub fn nearest = nearest_body(rows: Rows<'_>, centroids: &[f64], found: &mut [Nearest])
+}
+
+#[inline(always)]
+#[expect(
+    clippy::inline_always,
+    reason = "takes the instruction set of the caller"
+)]
+fn to_one_body<const B: usize>(rows: Rows<'_>, centroid: &[f64], distances: &mut [f64]) {
+    for (row, distance) in rows.iter().zip(distances) {
+        *distance = squared_distance(row, centroid);
+    }
+}
+
+multiversion! {
+    /// The squared distance of every row to one `centroid`, `[stride]`, into `distances`, `[n]`.
+    pub fn to_one = to_one_body(rows: Rows<'_>, centroid: &[f64], distances: &mut [f64])
+}
+
+#[inline(always)]
+#[expect(
+    clippy::inline_always,
+    reason = "takes the instruction set of the caller"
+)]
+fn to_own_body<const B: usize>(
+    rows: Rows<'_>,
+    centroids: &[f64],
+    labels: &[u32],
+    distances: &mut [f64],
+) {
+    let stride = rows.stride();
+    for ((row, &label), distance) in rows.iter().zip(labels).zip(distances) {
+        *distance = squared_distance(row, &centroids[label as usize * stride..][..stride]);
+    }
+}
+
+multiversion! {
+    /// The squared distance of every row to the centroid that its label names, into `distances`.
+    pub fn to_own =
+        to_own_body(rows: Rows<'_>, centroids: &[f64], labels: &[u32], distances: &mut [f64])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simd::available;
+    use proptest::prelude::*;
+
+    /// The definition once more, written from the front page and nothing else.
+    fn by_the_book(row: &[f32], centroid: &[f64]) -> f64 {
+        let mut lanes = [0.0_f64; 16];
+        for i in 0..row.len() {
+            let difference = f64::from(row[i]) - centroid[i];
+            let square = difference * difference;
+            lanes[i % 16] += square;
+        }
+        for width in [8, 4, 2, 1] {
+            for l in 0..width {
+                lanes[l] += lanes[l + width];
+            }
+        }
+        lanes[0]
+    }
+
+    fn padded_f32(values: &[f32], n: usize, d: usize) -> Vec<f32> {
+        let stride = Rows::stride_of(d);
+        let mut padded = vec![0.0; n * stride];
+        for row in 0..n {
+            padded[row * stride..row * stride + d].copy_from_slice(&values[row * d..(row + 1) * d]);
+        }
+        padded
+    }
+
+    proptest! {
+        #[test]
+        fn every_level_gives_the_defined_bits(
+            d in 1_usize..70,
+            k in 1_usize..11,
+            seed in prop::collection::vec(prop_oneof![
+                any::<f32>().prop_filter("finite", |x| x.is_finite()),
+                Just(0.0), Just(-0.0), Just(1.0), -4.0_f32..4.0,
+            ], 1..40),
+        ) {
+            let n = 5;
+            let values: Vec<f32> = (0..n * d).map(|i| seed[(i * 31) % seed.len()]).collect();
+            let padded = padded_f32(&values, n, d);
+            let rows = Rows::new(&padded, n, d);
+            let stride = rows.stride();
+            let mut centroids = vec![0.0_f64; k * stride];
+            for j in 0..k {
+                for i in 0..d {
+                    centroids[j * stride + i] = f64::from(seed[(i * 17 + j * 7) % seed.len()]) / 3.0;
+                }
+            }
+            for simd in available() {
+                let mut found = vec![Nearest { label: 0, distance: 0.0 }; n];
+                nearest(simd, rows, &centroids, &mut found);
+                let mut own = vec![0.0; n];
+                let labels: Vec<u32> = found.iter().map(|found| found.label).collect();
+                to_own(simd, rows, &centroids, &labels, &mut own);
+                let mut one = vec![0.0; n];
+                to_one(simd, rows, &centroids[..stride], &mut one);
+                for (i, row) in rows.iter().enumerate() {
+                    let all: Vec<f64> =
+                        centroids.chunks(stride).map(|centroid| by_the_book(row, centroid)).collect();
+                    let best = (0..k).fold(0, |best, j| if all[j] < all[best] { j } else { best });
+                    prop_assert_eq!(found[i].label as usize, best, "{:?}", simd);
+                    prop_assert_eq!(found[i].distance.to_bits(), all[best].to_bits());
+                    prop_assert_eq!(own[i].to_bits(), all[best].to_bits());
+                    prop_assert_eq!(one[i].to_bits(), all[0].to_bits());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn of_equal_distances_the_lowest_index_wins() {
+        let values = padded_f32(&[1.0, 2.0], 1, 2);
+        let rows = Rows::new(&values, 1, 2);
+        let mut centroids = vec![0.0; 5 * rows.stride()];
+        for (j, x) in [9.0, 3.0, -1.0, 3.0, -1.0].into_iter().enumerate() {
+            centroids[j * rows.stride()] = x;
+            centroids[j * rows.stride() + 1] = 2.0;
+        }
+        for simd in available() {
+            let mut found = [Nearest {
+                label: 7,
+                distance: 0.0,
+            }];
+            nearest(simd, rows, &centroids, &mut found);
+            assert_eq!(
+                found[0],
+                Nearest {
+                    label: 1,
+                    distance: 4.0
+                }
+            );
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! K-means whose result is defined to the bit.
+//!
+//! **What it is for.** One run: choose `k` first centroids ([`seeding`]), iterate Lloyd's algorithm
+//! ([`lloyd`]), return centroids, labels and inertia ([`Fit`]). The algorithm is scikit-learn's
+//! (`sklearn.cluster.KMeans(algorithm="lloyd")`); what is added is that every number has one
+//! definition that does not depend on processor, threads, or the engine that computes it.
+//!
+//! **What it is not.** It reads no files, prints nothing, starts no threads, and scales no data:
+//! it is given normalised rows as a [`Data`] view.
+//!
+//! # The definitions
+//!
+//! Everything below is IEEE 754 binary64 with round-to-nearest, no fused multiply-add, and no
+//! reordering, so any machine computes the same bits. Rows `x` are binary32, centroids `c` binary64.
+//!
+//! * **Distance** ([`distance`]): 16 lanes; lane `l` adds `(x[i] - c[i])²` for `i = l, l+16, …` in
+//!   this order; the lanes are then added as a binary tree (`l` and `l+8`, then `+4`, `+2`, `+1`).
+//! * **Label**: the centroid with the smallest distance; of equal ones, the lowest index.
+//! * **Centroid** ([`exact_sum`]): the sum of its rows is exact, whatever the order of additions
+//!   and subtractions, is rounded once to binary64, and divided once by the number of rows.
+//! * **An empty cluster** takes the row farthest from its own centroid of the assignment just made,
+//!   the next one the next farthest, the lowest row of equals first; a row at distance 0 is not
+//!   taken. One that takes none, or whose only row is taken, goes to the mean of the largest cluster.
+//! * **Inertia**: the distances of all rows to their returned centroids, added in row order.
+//! * **Random numbers** ([`random`]): `ChaCha8`, keyed by (seed, k, `init_id`) and nothing else.
+//!
+//! An engine ([`Engine`]) may find a label in any way that provably gives the defined one.
+//! [`Engine::Plain`] evaluates the definitions as they stand, and is what others are held against.
+//!
+//! # How data goes through
+//!
+//! ```text
+//! Data (rows + Statistics) ─→ seeding ─→ first centroids ─→ lloyd: assign ⇄ sum, until it stops ─→ Fit ─→ digest
+//! ```
+
+pub mod data;
+pub mod digest;
+pub mod distance;
+pub mod exact_sum;
+pub mod fit;
+pub mod lloyd;
+mod plain;
+pub mod random;
+pub mod seeding;
+pub mod simd;
+
+pub use data::{Data, RowIndex, Rows, Statistics};
+pub use digest::Digest;
+pub use fit::{Engine, Fit, FitError, Init, Observer, Parameters, fit};
+pub use lloyd::{Iteration, Stop};
+pub use simd::{Simd, SimdLevel};
+
+/// Version of the definitions on this page. Results of different versions are never mixed:
+/// it goes into the digest's domain and into what a resumed scan compares.
+pub const DEFINITION_VERSION: u32 = 1;

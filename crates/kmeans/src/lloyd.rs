@@ -1,0 +1,296 @@
+//! Lloyd's algorithm around an engine: means, empty clusters, when to stop.
+//!
+//! The order of steps is that of scikit-learn's `_kmeans_single_lloyd`; the front page of the crate
+//! says how each number is defined. What differs between engines is only how labels are found and
+//! sums are kept up to date ([`Assign`]).
+
+use crate::data::{Data, RowIndex, Rows};
+use crate::distance;
+use crate::exact_sum::ExactSums;
+use crate::simd::Simd;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Why a run stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stop {
+    /// No row changed its label.
+    Labels,
+    /// The centroids moved less than the tolerance.
+    Shift,
+    /// The iterations ran out.
+    MaxIter,
+}
+
+impl fmt::Display for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Labels => "labels",
+            Self::Shift => "shift",
+            Self::MaxIter => "max_iter",
+        })
+    }
+}
+
+/// One finished iteration.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Iteration {
+    /// Its number, from 1.
+    pub number: u32,
+    /// The inertia of its labels against the means of their rows, to about ten digits: by
+    /// `sum |x - m|² - sum n_j |c_j - m|²`, which costs nothing. The result's inertia is exact.
+    pub inertia: f64,
+    /// Rows whose label differs from the last iteration's; all rows in the first.
+    pub rows_changed: u64,
+    /// Sum over all centroids of the squared distance that they moved.
+    pub shift: f64,
+    /// Empty clusters that were given a far row.
+    pub relocated: u32,
+}
+
+/// The sums and sizes of all clusters.
+#[derive(Debug, Clone)]
+pub(crate) struct Clusters {
+    simd: Simd,
+    sums: ExactSums,
+    sizes: Vec<u64>,
+}
+
+impl Clusters {
+    pub(crate) fn new(simd: Simd, data: Data<'_>, k: usize) -> Self {
+        let sums = ExactSums::new(data.grid, k, data.rows.stride());
+        Self {
+            simd,
+            sums,
+            sizes: vec![0; k],
+        }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.sums.clear();
+        self.sizes.fill(0);
+    }
+
+    pub(crate) fn add(&mut self, row: &[f32], label: u32) {
+        self.sums.add(self.simd, label as usize, row);
+        self.sizes[label as usize] += 1;
+    }
+
+    /// The mean of every cluster, into `means`, `[k, stride]`. A cluster that has stayed empty goes
+    /// where the largest is, of equal ones the first (scikit-learn's `_average_centers`).
+    fn means(&self, means: &mut [f64]) {
+        let stride = means.len() / self.sizes.len();
+        let mut largest = 0;
+        for (j, &size) in self.sizes.iter().enumerate() {
+            if size > 0 {
+                self.sums.mean(j, size, &mut means[j * stride..][..stride]);
+            }
+            if size > self.sizes[largest] {
+                largest = j;
+            }
+        }
+        for (j, _) in self
+            .sizes
+            .iter()
+            .enumerate()
+            .filter(|&(_, &size)| size == 0)
+        {
+            means.copy_within(largest * stride..(largest + 1) * stride, j * stride);
+        }
+    }
+
+    pub(crate) fn remove(&mut self, row: &[f32], label: u32) {
+        self.sums.subtract(self.simd, label as usize, row);
+        self.sizes[label as usize] -= 1;
+    }
+}
+
+/// How an engine finds labels.
+pub(crate) trait Assign {
+    /// Gives every row the label of its nearest centroid, as defined, and makes `clusters` hold the
+    /// rows of each label. Returns how many labels changed. `centroids` is `[k, stride]`.
+    fn assign(&mut self, centroids: &[f64], labels: &mut [u32], clusters: &mut Clusters) -> u64;
+}
+
+/// What the loop ends with; centroids are `[k, stride]`.
+pub(crate) struct Converged {
+    pub(crate) centroids: Vec<f64>,
+    pub(crate) labels: Vec<u32>,
+    pub(crate) n_iter: u32,
+    pub(crate) stop: Stop,
+    pub(crate) relocated: u64,
+    pub(crate) distinct_clusters: usize,
+}
+
+/// No row has this label: the state before the first iteration.
+const NO_LABEL: u32 = u32::MAX;
+
+/// Iterates from `centroids`, `[k, stride]`, until a stopping rule holds.
+pub(crate) fn iterate(
+    simd: Simd,
+    data: Data<'_>,
+    mut centroids: Vec<f64>,
+    limits: Limits,
+    engine: &mut dyn Assign,
+    mut observe: impl FnMut(&Iteration),
+) -> Converged {
+    let Data { rows, .. } = data;
+    let k = centroids.len() / rows.stride();
+    let mut clusters = Clusters::new(simd, data, k);
+    let mut labels = vec![NO_LABEL; rows.n()];
+    let mut means = centroids.clone();
+    let mut stop = Stop::MaxIter;
+    let mut n_iter = 0;
+    let mut relocated = 0;
+    let mut labels_belong = false;
+    while n_iter < limits.max_iter {
+        n_iter += 1;
+        let rows_changed = engine.assign(&centroids, &mut labels, &mut clusters);
+        let moves = relocations(simd, rows, &centroids, &labels, &clusters.sizes);
+        relocated += moves.len() as u64;
+        for &Relocation { row, from, to } in &moves {
+            clusters.remove(rows.row(row), from);
+            clusters.add(rows.row(row), to);
+        }
+        clusters.means(&mut means);
+        let inertia = inertia_of_means(data, &means, &clusters.sizes);
+        // The labels are still those of the assignment, so the sums have to be as well.
+        for &Relocation { row, from, to } in moves.iter().rev() {
+            clusters.remove(rows.row(row), to);
+            clusters.add(rows.row(row), from);
+        }
+        let shift = squared_difference(&centroids, &means);
+        std::mem::swap(&mut centroids, &mut means);
+        let relocated_now = moves.len() as u32;
+        observe(&Iteration {
+            number: n_iter,
+            inertia,
+            rows_changed,
+            shift,
+            relocated: relocated_now,
+        });
+        if rows_changed == 0 {
+            stop = Stop::Labels;
+            // The centroids are the means that these labels were found with, unless one was moved.
+            labels_belong = relocated_now == 0;
+            break;
+        }
+        if shift <= limits.max_shift {
+            stop = Stop::Shift;
+            break;
+        }
+    }
+    if !labels_belong {
+        engine.assign(&centroids, &mut labels, &mut clusters);
+    }
+    let distinct_clusters = clusters.sizes.iter().filter(|&&size| size > 0).count();
+    Converged {
+        centroids,
+        labels,
+        n_iter,
+        stop,
+        relocated,
+        distinct_clusters,
+    }
+}
+
+/// When to stop, beside unchanged labels.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) max_iter: u32,
+    /// `tol` times the mean variance of the columns.
+    pub(crate) max_shift: f64,
+}
+
+/// The distances of all rows to the centroids of their labels, added in row order.
+pub(crate) fn inertia(simd: Simd, rows: Rows<'_>, centroids: &[f64], labels: &[u32]) -> f64 {
+    let mut sum = 0.0;
+    for_own_distances(simd, rows, centroids, labels, |_, distance| sum += distance);
+    sum
+}
+
+struct Relocation {
+    row: RowIndex,
+    from: u32,
+    to: u32,
+}
+
+/// The rows that empty clusters take: the farthest from their own centroids, farthest first, the
+/// lowest row of equals first (scikit-learn's `_relocate_empty_clusters_dense`).
+fn relocations(
+    simd: Simd,
+    rows: Rows<'_>,
+    centroids: &[f64],
+    labels: &[u32],
+    sizes: &[u64],
+) -> Vec<Relocation> {
+    let empty: Vec<u32> = (0..)
+        .zip(sizes)
+        .filter(|&(_, &size)| size == 0)
+        .map(|(j, _)| j)
+        .collect();
+    if empty.is_empty() {
+        return Vec::new();
+    }
+    let mut far: Vec<(f64, usize)> = Vec::with_capacity(rows.n());
+    for_own_distances(simd, rows, centroids, labels, |row, distance| {
+        if distance > 0.0 {
+            far.push((distance, row));
+        }
+    });
+    let order = |a: &(f64, usize), b: &(f64, usize)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
+    if far.len() > empty.len() {
+        far.select_nth_unstable_by(empty.len() - 1, order);
+        far.truncate(empty.len());
+    }
+    far.sort_unstable_by(order);
+    far.into_iter()
+        .zip(empty)
+        .map(|((_, row), to)| Relocation {
+            row: RowIndex::new(row),
+            from: labels[row],
+            to,
+        })
+        .collect()
+}
+
+fn for_own_distances(
+    simd: Simd,
+    rows: Rows<'_>,
+    centroids: &[f64],
+    labels: &[u32],
+    mut each: impl FnMut(usize, f64),
+) {
+    const BLOCK: usize = 256;
+    let mut distances = [0.0; BLOCK];
+    for start in (0..rows.n()).step_by(BLOCK) {
+        let range = start..(start + BLOCK).min(rows.n());
+        let distances = &mut distances[..range.len()];
+        distance::to_own(
+            simd,
+            rows.slice(range.clone()),
+            centroids,
+            &labels[range.clone()],
+            distances,
+        );
+        for (row, &distance) in range.zip(&*distances) {
+            each(row, distance);
+        }
+    }
+}
+
+fn inertia_of_means(data: Data<'_>, means: &[f64], sizes: &[u64]) -> f64 {
+    let between: f64 = means
+        .chunks_exact(data.rows.stride())
+        .zip(sizes)
+        .map(|(mean, &size)| size as f64 * squared_difference(mean, data.center))
+        .sum();
+    // Rounding may leave it a hair below zero.
+    (data.total_spread() - between).max(0.0)
+}
+
+/// `sum (a - b)²` in index order.
+fn squared_difference(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum()
+}

@@ -1,0 +1,154 @@
+//! Which vector instructions to use: detected once, carried as a token.
+//!
+//! A [`Simd`] can only be made for instructions that this processor has, so holding one is the
+//! proof that calling a function compiled for them is sound. All levels give equal bits: the code
+//! is the same, only compiled for wider registers, and nothing in it depends on their width.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// The instruction sets that hot loops are compiled for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SimdLevel {
+    /// What every processor of the target architecture has.
+    Portable,
+    /// x86-64 with AVX2: 256-bit registers.
+    Avx2,
+    /// x86-64 with AVX-512 F, DQ, BW and VL: 512-bit registers.
+    Avx512,
+}
+
+impl SimdLevel {
+    /// All levels, lowest first.
+    pub const ALL: [Self; 3] = [Self::Portable, Self::Avx2, Self::Avx512];
+
+    fn is_available(self) -> bool {
+        match self {
+            Self::Portable => true,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => is_x86_feature_detected!("avx2"),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => {
+                is_x86_feature_detected!("avx512f")
+                    && is_x86_feature_detected!("avx512dq")
+                    && is_x86_feature_detected!("avx512bw")
+                    && is_x86_feature_detected!("avx512vl")
+            }
+            #[cfg(not(target_arch = "x86_64"))]
+            Self::Avx2 | Self::Avx512 => false,
+        }
+    }
+}
+
+impl fmt::Display for SimdLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Portable => "portable",
+            Self::Avx2 => "avx2",
+            Self::Avx512 => "avx512",
+        })
+    }
+}
+
+impl FromStr for SimdLevel {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL
+            .into_iter()
+            .find(|level| level.to_string() == text)
+            .ok_or_else(|| format!("unknown SIMD level '{text}'"))
+    }
+}
+
+/// Proof that this processor has the instructions of a [`SimdLevel`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Simd(SimdLevel);
+
+impl Simd {
+    /// The widest level that this processor has.
+    #[must_use]
+    pub fn detect() -> Self {
+        SimdLevel::ALL
+            .into_iter()
+            .rev()
+            .find_map(Self::new)
+            .unwrap_or(Self(SimdLevel::Portable))
+    }
+
+    /// The token for `level`, or `None` where this processor lacks it.
+    #[must_use]
+    pub fn new(level: SimdLevel) -> Option<Self> {
+        level.is_available().then_some(Self(level))
+    }
+
+    /// The level that this token stands for.
+    #[must_use]
+    pub fn level(self) -> SimdLevel {
+        self.0
+    }
+}
+
+/// Compiles an `#[inline(always)]` function once for each [`SimdLevel`] and makes a dispatcher.
+///
+/// `multiversion! { fn name = body(args…) -> Ret }` defines `fn name(simd: Simd, args…) -> Ret`,
+/// which calls `body::<B>(args…)` with `B` the number of centroids to hold in registers at once.
+macro_rules! multiversion {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident = $body:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)?) => {
+        $(#[$meta])*
+        #[allow(clippy::too_many_arguments, reason = "the arguments are those of the wrapped kernel")]
+        $vis fn $name(simd: $crate::simd::Simd, $($arg: $ty),*) $(-> $ret)? {
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2")]
+            #[allow(clippy::too_many_arguments, reason = "see above")]
+            fn avx2($($arg: $ty),*) $(-> $ret)? {
+                $body::<2>($($arg),*)
+            }
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl")]
+            #[allow(clippy::too_many_arguments, reason = "see above")]
+            fn avx512($($arg: $ty),*) $(-> $ret)? {
+                $body::<4>($($arg),*)
+            }
+            match simd.level() {
+                #[cfg(target_arch = "x86_64")]
+                #[expect(unsafe_code, reason = "calls a function compiled for more instructions")]
+                // SAFETY: `simd` can only be made where the processor has these instructions.
+                $crate::simd::SimdLevel::Avx512 => unsafe { avx512($($arg),*) },
+                #[cfg(target_arch = "x86_64")]
+                #[expect(unsafe_code, reason = "calls a function compiled for more instructions")]
+                // SAFETY: `simd` can only be made where the processor has these instructions.
+                $crate::simd::SimdLevel::Avx2 => unsafe { avx2($($arg),*) },
+                _ => $body::<1>($($arg),*),
+            }
+        }
+    };
+}
+pub(crate) use multiversion;
+
+/// Every level of this processor: what a test of equal bits goes through.
+#[cfg(test)]
+pub(crate) fn available() -> impl Iterator<Item = Simd> {
+    SimdLevel::ALL.into_iter().filter_map(Simd::new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_round_trip() {
+        for level in SimdLevel::ALL {
+            assert_eq!(level.to_string().parse(), Ok(level));
+        }
+        assert!("avx1024".parse::<SimdLevel>().is_err());
+    }
+
+    #[test]
+    fn detection_finds_the_widest() {
+        assert_eq!(
+            Simd::detect().level(),
+            available().map(Simd::level).max().unwrap()
+        );
+    }
+}
