@@ -1,0 +1,252 @@
+//! Making the file.
+
+use crate::SharedError;
+use crate::layout::{Layout, Section, Shape};
+use crate::map::{self, SharedMap};
+use crate::scaler::Scaler;
+use kscan_dataset::Table;
+use kscan_kmeans::data::Magnitudes;
+use kscan_kmeans::exact_sum::SumGrid;
+use kscan_kmeans::{Rows, Simd, Statistics};
+use memmap2::MmapMut;
+use rustix::fs::{FallocateFlags, MemfdFlags, Mode, SealFlags};
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// Where the shared file is to be.
+#[derive(Debug, Clone, Copy)]
+pub enum Place<'a> {
+    /// Nowhere: in memory, gone with the last process that has it open.
+    Anonymous,
+    /// At this path, where it stays.
+    Named(&'a Path),
+}
+
+/// The coordinator's hold on the shared file.
+#[derive(Debug)]
+pub struct SharedFile {
+    /// Keeps an anonymous file in being, and its path good.
+    _file: File,
+    path: PathBuf,
+    map: SharedMap,
+}
+
+impl SharedFile {
+    /// Scales `table` into a new shared file, on `threads` threads.
+    ///
+    /// # Errors
+    /// Where there is no room for it, the place is not to be written to, or a scaled value is not
+    /// finite. A file that was begun is removed again.
+    pub fn create(
+        place: Place<'_>,
+        table: &Table,
+        scaler: &Scaler,
+        simd: Simd,
+        threads: usize,
+    ) -> Result<Self, SharedError> {
+        let shape = Shape {
+            n: table.rows(),
+            d: table.cols(),
+        };
+        // How many limbs sums take is known only of the scaled rows: room for the most.
+        let widest = Layout::new(shape, kscan_kmeans::exact_sum::MAX_LIMBS);
+        let bytes = widest.map_or(u64::MAX, |layout| layout.file_len() as u64);
+        let fail = |source| SharedError::Create {
+            place: match place {
+                Place::Anonymous => "memory".to_owned(),
+                Place::Named(path) => path.display().to_string(),
+            },
+            bytes,
+            source,
+        };
+        let widest = widest.ok_or_else(|| fail(io::ErrorKind::OutOfMemory.into()))?;
+        let file = begin(place).map_err(fail)?;
+        let written = Self::write(place, file, &widest, table, scaler, simd, threads);
+        if written.is_err()
+            && let Place::Named(path) = place
+        {
+            // Nothing to do where even that fails: the first error is the cause.
+            let _ = std::fs::remove_file(path);
+        }
+        written.map_err(|failure| match failure {
+            Failure::System(source) => fail(source),
+            Failure::NotFinite { row, column } => SharedError::NotFinite { row, column },
+        })
+    }
+
+    fn write(
+        place: Place<'_>,
+        file: File,
+        widest: &Layout,
+        table: &Table,
+        scaler: &Scaler,
+        simd: Simd,
+        threads: usize,
+    ) -> Result<Self, Failure> {
+        let shape = widest.shape;
+        let bytes = widest.file_len() as u64;
+        rustix::fs::fchmod(&file, Mode::RUSR | Mode::WUSR).map_err(io::Error::from)?;
+        // Now, not by a signal in the middle of writing to the map.
+        rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, bytes).map_err(io::Error::from)?;
+        let mut writable = map::map_mut(&file)?;
+        let magnitudes = scale_rows(&mut writable, widest, table, scaler, threads)?;
+
+        let grid = SumGrid::for_rows(shape.n, magnitudes);
+        let layout = Layout::new(shape, grid.limbs()).expect("smaller than the widest");
+        add_statistics(&mut writable, &layout, magnitudes, simd, threads);
+        layout.write_header(&mut writable[..layout.file_len()]);
+        drop(writable);
+        file.set_len(layout.file_len() as u64)?;
+
+        let path = match place {
+            Place::Anonymous => {
+                let seals =
+                    SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE | SealFlags::SEAL;
+                rustix::fs::fcntl_add_seals(&file, seals).map_err(io::Error::from)?;
+                PathBuf::from(format!(
+                    "/proc/{}/fd/{}",
+                    std::process::id(),
+                    file.as_raw_fd()
+                ))
+            }
+            Place::Named(path) => {
+                file.sync_all()?;
+                path.to_owned()
+            }
+        };
+        let map = map::map(&file)?;
+        let map = SharedMap::checked(map, Some(shape)).expect("a header just written is good");
+        Ok(Self {
+            _file: file,
+            path,
+            map,
+        })
+    }
+
+    /// Where workers open it, while this is held.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The coordinator's own view of it.
+    #[must_use]
+    pub fn map(&self) -> &SharedMap {
+        &self.map
+    }
+}
+
+/// A new, empty file at `place`: never one that is there already.
+fn begin(place: Place<'_>) -> io::Result<File> {
+    match place {
+        Place::Anonymous => {
+            let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+            Ok(rustix::fs::memfd_create("kscan-shared", flags)?.into())
+        }
+        Place::Named(path) => OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path),
+    }
+}
+
+/// Why a file that was begun is not finished.
+enum Failure {
+    System(io::Error),
+    NotFinite { row: usize, column: usize },
+}
+
+impl From<io::Error> for Failure {
+    fn from(source: io::Error) -> Self {
+        Self::System(source)
+    }
+}
+
+/// Scales all rows into their section, and tells their magnitudes; fails at the first value that
+/// is then not finite.
+fn scale_rows(
+    file: &mut MmapMut,
+    layout: &Layout,
+    table: &Table,
+    scaler: &Scaler,
+    threads: usize,
+) -> Result<Magnitudes, Failure> {
+    let Shape { n, d } = layout.shape;
+    let stride = Rows::stride_of(d);
+    let rows: &mut [f32] = bytemuck::cast_slice_mut(layout.section_mut(file, Section::Rows));
+    // Small parts, so that a row is still in the cache when its magnitudes are taken.
+    let step = (1_usize << 16).div_ceil(stride);
+    let part = n.div_ceil(threads.max(1));
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = rows
+            .chunks_mut(part * stride)
+            .enumerate()
+            .map(|(index, rows)| {
+                scope.spawn(move || {
+                    let mut start = index * part;
+                    let mut magnitudes = Magnitudes::NONE;
+                    for rows in rows.chunks_mut(step * stride) {
+                        let count = rows.len() / stride;
+                        scaler.transform(table, start..start + count, rows, stride);
+                        let found = Magnitudes::of(rows);
+                        // Before the merge, which a NaN does not survive.
+                        if !found.largest.is_finite() {
+                            return Err(first_not_finite(rows, stride, start));
+                        }
+                        magnitudes = magnitudes.merge(found);
+                        start += count;
+                    }
+                    Ok(magnitudes)
+                })
+            })
+            .collect();
+        // In the order of the rows, so that whatever the threads do the first failure is told.
+        workers
+            .into_iter()
+            .map(|worker| worker.join().expect("scaling does not panic"))
+            .try_fold(Magnitudes::NONE, |sum, part| Ok(sum.merge(part?)))
+    })
+}
+
+/// Where the first value of `rows`, of which one is not finite, stands; `start` is their first.
+fn first_not_finite(rows: &[f32], stride: usize, start: usize) -> Failure {
+    let index = rows
+        .iter()
+        .position(|x| !x.is_finite())
+        .expect("one is not finite");
+    Failure::NotFinite {
+        row: start + index / stride,
+        column: index % stride,
+    }
+}
+
+/// Computes the statistics of the rows that are there, and writes their sections.
+fn add_statistics(
+    file: &mut MmapMut,
+    layout: &Layout,
+    magnitudes: Magnitudes,
+    simd: Simd,
+    threads: usize,
+) {
+    let Shape { n, d } = layout.shape;
+    let rows = Rows::new(
+        bytemuck::cast_slice(layout.section(file, Section::Rows)),
+        n,
+        d,
+    );
+    let statistics = Statistics::compute(simd, rows, magnitudes, threads);
+    let mut write = |section, values: &[f64]| {
+        layout
+            .section_mut(file, section)
+            .copy_from_slice(bytemuck::cast_slice(values));
+    };
+    write(Section::Center, &statistics.center);
+    write(Section::Spread, &statistics.spread);
+    write(Section::SpreadCumulative, &statistics.spread_cumulative);
+    write(Section::Cutters, statistics.grid.cutters());
+}

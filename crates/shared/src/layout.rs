@@ -1,0 +1,302 @@
+//! Where things are in the file.
+//!
+//! ```text
+//! 0      Header: magic, version, shape, section table, checksums; padded to 4,096 bytes
+//! 4096   sections, each at a multiple of 64: rows f32 [n, stride], center f64 [stride],
+//!        spread f64 [n], spread_cumulative f64 [n], cutters f64 [limbs - 1]
+//! ```
+
+use bytemuck::{Pod, Zeroable};
+use kscan_kmeans::Rows;
+
+const MAGIC: [u8; 8] = *b"KSCANSHR";
+const VERSION: u32 = 1;
+
+/// Where the first section starts: whole pages before it.
+const HEADER_LEN: usize = 4096;
+
+/// What sections start at a multiple of: a cache line, and an AVX-512 register.
+const ALIGNMENT: usize = 64;
+
+/// Number of rows and columns of the data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shape {
+    /// Rows.
+    pub n: usize,
+    /// Columns, without padding.
+    pub d: usize,
+}
+
+/// What is wrong with a header.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HeaderError {
+    /// The file ends before the header does.
+    #[error("it has {0} bytes, less than a header")]
+    Short(usize),
+    /// It does not start as such a file does.
+    #[error("it does not start as a shared file does")]
+    Magic,
+    /// Another version wrote it.
+    #[error("its format version is {found}, not {VERSION}")]
+    Version {
+        /// The file's version.
+        found: u32,
+    },
+    /// The header's checksum does not hold.
+    #[error("its header is damaged")]
+    Checksum,
+    /// The file is shorter or longer than its header says.
+    #[error("it has {found} bytes and should have {expected}")]
+    Length {
+        /// Bytes there are.
+        found: u64,
+        /// Bytes there should be.
+        expected: u64,
+    },
+    /// The sections are not where a file of this shape has them.
+    #[error("its sections are not where they should be")]
+    Sections,
+    /// It holds other data than expected.
+    #[error("it holds {found:?}, not {expected:?}")]
+    Shape {
+        /// What the header says.
+        found: Shape,
+        /// What was asked for.
+        expected: Shape,
+    },
+    /// The checksum of the sections does not hold.
+    #[error("its data is damaged")]
+    Data,
+}
+
+/// The parts of the file behind the header.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Section {
+    Rows,
+    Center,
+    Spread,
+    SpreadCumulative,
+    Cutters,
+}
+
+const SECTIONS: usize = 5;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+struct Place {
+    offset: u64,
+    len: u64,
+}
+
+/// The header as it stands in the file.
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+struct RawHeader {
+    magic: [u8; 8],
+    version: u32,
+    /// Over all header fields, with this one as 0.
+    header_checksum: u32,
+    n: u64,
+    d: u64,
+    file_len: u64,
+    limbs: u32,
+    /// Over the sections.
+    data_checksum: u32,
+    sections: [Place; SECTIONS],
+}
+
+/// Which bytes of a file of a given shape hold what.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Layout {
+    pub(crate) shape: Shape,
+    limbs: usize,
+    sections: [Place; SECTIONS],
+    file_len: usize,
+}
+
+impl Layout {
+    /// For data of this shape whose sums take so many limbs. `None` where that is larger than
+    /// memory can be.
+    pub(crate) fn new(shape: Shape, limbs: usize) -> Option<Self> {
+        let stride = Rows::stride_of(shape.d);
+        let bytes = |count: usize, size: usize| count.checked_mul(size);
+        let lengths = [
+            bytes(shape.n.checked_mul(stride)?, size_of::<f32>())?,
+            bytes(stride, size_of::<f64>())?,
+            bytes(shape.n, size_of::<f64>())?,
+            bytes(shape.n, size_of::<f64>())?,
+            bytes(limbs.checked_sub(1)?, size_of::<f64>())?,
+        ];
+        let mut sections = [Place { offset: 0, len: 0 }; SECTIONS];
+        let mut end = HEADER_LEN;
+        for (place, len) in sections.iter_mut().zip(lengths) {
+            *place = Place {
+                offset: end as u64,
+                len: len as u64,
+            };
+            end = end.checked_add(len)?.checked_next_multiple_of(ALIGNMENT)?;
+        }
+        isize::try_from(end).ok()?;
+        Some(Self {
+            shape,
+            limbs,
+            sections,
+            file_len: end,
+        })
+    }
+
+    pub(crate) fn file_len(&self) -> usize {
+        self.file_len
+    }
+
+    /// The bytes of a section in a whole file.
+    pub(crate) fn section<'a>(&self, file: &'a [u8], section: Section) -> &'a [u8] {
+        let Place { offset, len } = self.sections[section as usize];
+        &file[offset as usize..][..len as usize]
+    }
+
+    /// The same, to write.
+    pub(crate) fn section_mut<'a>(&self, file: &'a mut [u8], section: Section) -> &'a mut [u8] {
+        let Place { offset, len } = self.sections[section as usize];
+        &mut file[offset as usize..][..len as usize]
+    }
+
+    /// Writes the header of a file whose sections are all there.
+    pub(crate) fn write_header(&self, file: &mut [u8]) {
+        let mut header = RawHeader {
+            magic: MAGIC,
+            version: VERSION,
+            header_checksum: 0,
+            n: self.shape.n as u64,
+            d: self.shape.d as u64,
+            file_len: self.file_len as u64,
+            limbs: self.limbs as u32,
+            data_checksum: crc32fast::hash(&file[HEADER_LEN..]),
+            sections: self.sections,
+        };
+        header.header_checksum = crc32fast::hash(bytemuck::bytes_of(&header));
+        file[..size_of::<RawHeader>()].copy_from_slice(bytemuck::bytes_of(&header));
+    }
+
+    /// Reads and checks the header of a whole file.
+    pub(crate) fn read(file: &[u8]) -> Result<Self, HeaderError> {
+        let header = file
+            .get(..size_of::<RawHeader>())
+            .ok_or(HeaderError::Short(file.len()))?;
+        let header: RawHeader = bytemuck::pod_read_unaligned(header);
+        if header.magic != MAGIC {
+            return Err(HeaderError::Magic);
+        }
+        if header.version != VERSION {
+            return Err(HeaderError::Version {
+                found: header.version,
+            });
+        }
+        let unsigned = RawHeader {
+            header_checksum: 0,
+            ..header
+        };
+        if crc32fast::hash(bytemuck::bytes_of(&unsigned)) != header.header_checksum {
+            return Err(HeaderError::Checksum);
+        }
+        if header.file_len != file.len() as u64 {
+            return Err(HeaderError::Length {
+                found: file.len() as u64,
+                expected: header.file_len,
+            });
+        }
+        let size = |value: u64| usize::try_from(value).map_err(|_| HeaderError::Sections);
+        let shape = Shape {
+            n: size(header.n)?,
+            d: size(header.d)?,
+        };
+        let layout = Self::new(shape, header.limbs as usize).ok_or(HeaderError::Sections)?;
+        if layout.sections != header.sections || layout.file_len != file.len() {
+            return Err(HeaderError::Sections);
+        }
+        if shape.n == 0 || shape.d == 0 {
+            return Err(HeaderError::Sections);
+        }
+        Ok(layout)
+    }
+
+    /// Reads all of a file against the checksum of its sections.
+    pub(crate) fn verify_data(file: &[u8]) -> Result<(), HeaderError> {
+        Self::read(file)?;
+        let header: RawHeader = bytemuck::pod_read_unaligned(&file[..size_of::<RawHeader>()]);
+        if crc32fast::hash(&file[HEADER_LEN..]) == header.data_checksum {
+            Ok(())
+        } else {
+            Err(HeaderError::Data)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file() -> Vec<u8> {
+        let layout = Layout::new(Shape { n: 5, d: 19 }, 2).unwrap();
+        let mut file = vec![7; layout.file_len()];
+        file[..HEADER_LEN].fill(0);
+        layout.write_header(&mut file);
+        file
+    }
+
+    #[test]
+    fn sections_are_aligned_and_do_not_overlap() {
+        let layout = Layout::new(Shape { n: 5, d: 19 }, 2).unwrap();
+        let mut end = HEADER_LEN as u64;
+        for place in layout.sections {
+            assert!(place.offset >= end && place.offset.is_multiple_of(ALIGNMENT as u64));
+            end = place.offset + place.len;
+        }
+        assert!(end <= layout.file_len() as u64);
+        assert_eq!(layout.sections[0].len, 5 * 32 * 4);
+    }
+
+    #[test]
+    fn a_written_header_reads_back() {
+        let layout = Layout::read(&file()).unwrap();
+        assert_eq!(layout.shape, Shape { n: 5, d: 19 });
+        assert_eq!(Layout::verify_data(&file()), Ok(()));
+    }
+
+    #[test]
+    fn every_damage_of_the_header_is_seen() {
+        for byte in 0..size_of::<RawHeader>() {
+            let mut file = file();
+            file[byte] ^= 0x10;
+            assert!(Layout::read(&file).is_err(), "byte {byte}");
+        }
+        let whole = file();
+        assert_eq!(
+            Layout::read(&whole[..10]).unwrap_err(),
+            HeaderError::Short(10)
+        );
+        assert!(matches!(
+            Layout::read(&whole[..4200]),
+            Err(HeaderError::Length { .. })
+        ));
+        let mut damaged = whole;
+        damaged[4100] ^= 1;
+        assert!(Layout::read(&damaged).is_ok());
+        assert_eq!(Layout::verify_data(&damaged), Err(HeaderError::Data));
+    }
+
+    #[test]
+    fn a_shape_beyond_memory_is_refused() {
+        assert!(
+            Layout::new(
+                Shape {
+                    n: usize::MAX / 8,
+                    d: 100
+                },
+                2
+            )
+            .is_none()
+        );
+        assert!(Layout::new(Shape { n: 1, d: 1 }, 0).is_none());
+    }
+}

@@ -1,0 +1,95 @@
+//! Mapping the file: the only `unsafe` of this crate.
+#![expect(
+    unsafe_code,
+    reason = "a memory map is a borrow of a file that others could change"
+)]
+
+use crate::SharedError;
+use crate::layout::{HeaderError, Layout, Section, Shape};
+use kscan_kmeans::exact_sum::SumGrid;
+use kscan_kmeans::{Data, Rows};
+use memmap2::{Mmap, MmapMut};
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+/// The shared file, mapped read-only.
+#[derive(Debug)]
+pub struct SharedMap {
+    map: Mmap,
+    layout: Layout,
+    grid: SumGrid,
+}
+
+impl SharedMap {
+    /// Opens the file at `path`, maps it and checks its header, but not the checksum of its data:
+    /// the file is sealed, and reading all of it would cost more than many a run.
+    ///
+    /// # Errors
+    /// Where it cannot be opened, or its header is not that of a shared file with this shape.
+    pub fn open(path: &Path, shape: Shape) -> Result<Self, SharedError> {
+        let open = |source| SharedError::Open {
+            path: path.to_owned(),
+            source,
+        };
+        let file = File::open(path).map_err(open)?;
+        let map = map(&file).map_err(open)?;
+        Self::checked(map, Some(shape)).map_err(|source| SharedError::Header {
+            path: path.to_owned(),
+            source,
+        })
+    }
+
+    /// Of a file that was just written.
+    pub(crate) fn checked(map: Mmap, expected: Option<Shape>) -> Result<Self, HeaderError> {
+        let layout = Layout::read(&map)?;
+        if let Some(expected) = expected
+            && expected != layout.shape
+        {
+            return Err(HeaderError::Shape {
+                found: layout.shape,
+                expected,
+            });
+        }
+        let cutters = bytemuck::cast_slice(layout.section(&map, Section::Cutters));
+        let grid = SumGrid::from_cutters(cutters).ok_or(HeaderError::Sections)?;
+        Ok(Self { map, layout, grid })
+    }
+
+    /// The rows and their statistics, in place.
+    #[must_use]
+    pub fn data(&self) -> Data<'_> {
+        let Shape { n, d } = self.layout.shape;
+        let section = |section| self.layout.section(&self.map, section);
+        Data {
+            rows: Rows::new(bytemuck::cast_slice(section(Section::Rows)), n, d),
+            grid: self.grid,
+            center: bytemuck::cast_slice(section(Section::Center)),
+            spread: bytemuck::cast_slice(section(Section::Spread)),
+            spread_cumulative: bytemuck::cast_slice(section(Section::SpreadCumulative)),
+        }
+    }
+
+    /// Reads everything against the checksum of the data.
+    ///
+    /// # Errors
+    /// Where it does not hold.
+    pub fn verify(&self) -> Result<(), HeaderError> {
+        Layout::verify_data(&self.map)
+    }
+}
+
+/// Maps a file to read.
+pub(crate) fn map(file: &File) -> io::Result<Mmap> {
+    // SAFETY: the anonymous file is sealed against writing and shrinking before anyone else learns
+    // of it, so the mapped bytes cannot change. A named one, which the user asked to keep, is mode
+    // 0600 and written by nobody after it is made; that its owner leaves it alone meanwhile is
+    // what every reader of a mapped file has to rely on.
+    unsafe { Mmap::map(file) }
+}
+
+/// Maps a new file to write.
+pub(crate) fn map_mut(file: &File) -> io::Result<MmapMut> {
+    // SAFETY: the file was made by this process a moment ago and is known to nobody else yet.
+    unsafe { MmapMut::map_mut(file) }
+}
