@@ -1,0 +1,230 @@
+//! The run itself: load, seed, iterate, with a span each.
+
+use crate::Channel;
+use kscan_kmeans::{
+    Digest, Fit, Init, Iteration, Observer, Parameters, RowIndex, Simd, SimdLevel, fit,
+};
+use kscan_protocol::{
+    FailureKind, FirstCentroids, Iterated, Job, Report, RunFailure, RunRecord, Usage,
+};
+use kscan_shared::{Shape, SharedMap};
+use rustix::time::{ClockId, clock_gettime};
+use std::time::Instant;
+use tracing::{info, info_span, warn};
+
+#[expect(clippy::needless_pass_by_value, reason = "made for map_err")]
+fn parameters_failure(message: impl ToString) -> RunFailure {
+    RunFailure {
+        kind: FailureKind::Parameters,
+        message: message.to_string(),
+    }
+}
+
+/// The SIMD level that the job asks for, or the best there is.
+pub(crate) fn simd(job: &Job) -> Result<Simd, RunFailure> {
+    let Some(name) = &job.simd else {
+        return Ok(Simd::detect());
+    };
+    let level: SimdLevel = name.parse().map_err(parameters_failure)?;
+    Simd::new(level)
+        .ok_or_else(|| parameters_failure(format!("this processor has no {level} instructions")))
+}
+
+/// Does `job`, and reports on the way.
+pub(crate) fn run(
+    channel: &mut Channel,
+    job: &Job,
+    simd: Simd,
+    started: Instant,
+) -> Result<(RunRecord, Vec<u32>), RunFailure> {
+    let run = job.run;
+    let _span = info_span!(
+        "run",
+        k = run.k,
+        init_id = run.init_id,
+        attempt = job.attempt.0
+    )
+    .entered();
+    info!(
+        pid = std::process::id(),
+        seed = job.seed,
+        engine = %job.engine,
+        simd = %simd.level(),
+        max_iter = job.max_iter,
+        tol = job.tol,
+        "started"
+    );
+
+    let map = {
+        let _span = info_span!("load").entered();
+        let size = |size: u64| {
+            usize::try_from(size).map_err(|_| parameters_failure("the data is beyond memory"))
+        };
+        let shape = Shape {
+            n: size(job.shape.0)?,
+            d: size(job.shape.1)?,
+        };
+        SharedMap::open(&job.shared, shape).map_err(|error| RunFailure {
+            kind: FailureKind::Shared,
+            message: chain(&error),
+        })?
+    };
+    let loaded = Instant::now();
+    let parameters = parameters(job, simd)?;
+    let mut progress = Progress {
+        channel,
+        phase: Some(info_span!("seed").entered()),
+        n: map.data().rows.n() as u64,
+        seeded: loaded,
+    };
+    let fit = fit(map.data(), &parameters, &mut progress).map_err(parameters_failure)?;
+    let seeded = progress.seeded;
+    drop(progress);
+
+    let digest = fit.digest();
+    let usage = Usage {
+        load_s: (loaded - started).as_secs_f64(),
+        seed_s: (seeded - loaded).as_secs_f64(),
+        iterate_s: seeded.elapsed().as_secs_f64(),
+        ..usage(started)
+    };
+    if fit.distinct_clusters < parameters.k {
+        warn!(
+            distinct_clusters = fit.distinct_clusters,
+            "fewer distinct rows than clusters: some clusters are empty"
+        );
+    }
+    info!(
+        inertia = fit.inertia,
+        n_iter = fit.n_iter,
+        stop = %fit.stop,
+        %digest,
+        wall_s = usage.wall_s,
+        cpu_s = usage.cpu_s,
+        private_bytes = usage.private_bytes,
+        "finished"
+    );
+    Ok(record(job, fit, digest, usage))
+}
+
+fn parameters(job: &Job, simd: Simd) -> Result<Parameters, RunFailure> {
+    let k = job.run.k as usize;
+    let init = match &job.init {
+        FirstCentroids::KMeansPlusPlus => Init::KMeansPlusPlus,
+        FirstCentroids::Random => Init::Random,
+        FirstCentroids::Given(values) => {
+            let d = values.len() / k.max(1);
+            let centroids = ndarray::Array2::from_shape_vec((k, d), values.clone())
+                .map_err(parameters_failure)?;
+            Init::Centroids(centroids)
+        }
+    };
+    Ok(Parameters {
+        k,
+        init_id: job.run.init_id.into(),
+        seed: job.seed,
+        init,
+        max_iter: job.max_iter,
+        tol: job.tol,
+        engine: job.engine,
+        simd,
+    })
+}
+
+fn record(job: &Job, fit: Fit, digest: Digest, usage: Usage) -> (RunRecord, Vec<u32>) {
+    let record = RunRecord {
+        run: job.run,
+        attempt: job.attempt,
+        centroids: fit.centroids.into_raw_vec_and_offset().0,
+        init_centers: fit.init_centers.into_raw_vec_and_offset().0,
+        init_rows: fit.init_rows,
+        inertia: fit.inertia,
+        n_iter: fit.n_iter,
+        stop: fit.stop,
+        digest,
+        distinct_clusters: fit.distinct_clusters as u32,
+        relocated: fit.relocated,
+        usage,
+    };
+    (record, fit.labels)
+}
+
+/// Follows the fit: log lines, spans, and reports.
+struct Progress<'a> {
+    channel: &'a mut Channel,
+    phase: Option<tracing::span::EnteredSpan>,
+    n: u64,
+    seeded: Instant,
+}
+
+impl Observer for Progress<'_> {
+    fn seeded(&mut self, init_rows: &[RowIndex]) {
+        info!(init_rows = ?init_rows.iter().map(|row| row.0).collect::<Vec<_>>(), "seeded");
+        // One span ends before the next begins.
+        self.phase = None;
+        self.phase = Some(info_span!("iterate").entered());
+        self.seeded = Instant::now();
+        self.channel.say(&Report::Seeded);
+    }
+
+    fn iterated(&mut self, iteration: &Iteration) {
+        let &Iteration {
+            number,
+            inertia,
+            rows_changed,
+            shift,
+            relocated,
+        } = iteration;
+        if relocated > 0 {
+            warn!(
+                iteration = number,
+                relocated, "empty clusters took far rows"
+            );
+        }
+        info!(
+            iteration = number,
+            inertia,
+            rows_changed,
+            share_changed = rows_changed as f64 / self.n as f64,
+            shift,
+            "iteration"
+        );
+        self.channel.say(&Report::Iterated(Iterated {
+            iteration: number,
+            inertia,
+            rows_changed,
+        }));
+    }
+}
+
+/// What this process has used since `started`.
+fn usage(started: Instant) -> Usage {
+    let cpu = clock_gettime(ClockId::ProcessCPUTime);
+    // Where /proc cannot be read, 0 says so.
+    let memory = procfs::process::Process::myself()
+        .and_then(|process| process.status())
+        .ok();
+    let bytes = |kilobytes: Option<u64>| kilobytes.unwrap_or(0) * 1024;
+    Usage {
+        wall_s: started.elapsed().as_secs_f64(),
+        cpu_s: cpu.tv_sec as f64 + cpu.tv_nsec as f64 * 1e-9,
+        peak_rss_bytes: bytes(memory.as_ref().and_then(|status| status.vmhwm)),
+        private_bytes: bytes(memory.as_ref().and_then(|status| status.rssanon)),
+        ..Usage::default()
+    }
+}
+
+/// An error with all its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        // Some messages already hold their cause.
+        if !text.contains(&next) {
+            text = format!("{text}: {next}");
+        }
+        cause = error.source();
+    }
+    text
+}
