@@ -1,0 +1,45 @@
+//! What a finished scan says about the data: which k, and which cluster holds what.
+//!
+//! A scan leaves one inertia for every (k, initialisation). This crate turns
+//! those numbers into the answers a user came for:
+//!
+//! ```text
+//! (k, init_id, inertia) … → best_per_k → find_elbow → Elbow
+//! labels, clusters        → contingency → Contingency
+//! ```
+//!
+//! - [`best_per_k`] keeps the best initialisation of every k.
+//! - [`find_elbow`] looks for the k where the curve of best inertias bends, by
+//!   fitting one straight line left and one right of every possible bend
+//!   ([`fit_line`]).
+//! - [`contingency`] counts how the known labels of the rows fall into the
+//!   clusters.
+//!
+//! It is not where anything is clustered, read, printed or plotted: all input
+//! is slices in memory, all output is plain data that serialises with serde.
+//! Every function is deterministic: the same input gives the same bits.
+//!
+//! ```
+//! use kscan_select::{CurvePoint, best_per_k, find_elbow};
+//!
+//! let runs = [(2, 90.0), (3, 50.0), (4, 10.0), (5, 9.0), (6, 8.5), (4, 10.5)];
+//! let best = best_per_k(runs.iter().enumerate().map(|(init_id, &(k, inertia))| CurvePoint {
+//!     k,
+//!     inertia,
+//!     init_id,
+//! }));
+//! let k: Vec<usize> = best.iter().map(|point| point.k).collect();
+//! let inertia: Vec<f64> = best.iter().map(|point| point.inertia).collect();
+//! assert_eq!(find_elbow(&k, &inertia)?.k, 5);
+//! # Ok::<(), kscan_select::NoElbow>(())
+//! ```
+
+mod contingency;
+mod curve;
+mod elbow;
+mod line;
+
+pub use contingency::{Contingency, contingency};
+pub use curve::{CurvePoint, best_per_k};
+pub use elbow::{Elbow, NoElbow, find_elbow};
+pub use line::{LineFit, fit_line};
