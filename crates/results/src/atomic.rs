@@ -1,0 +1,66 @@
+//! Writing a file so that it is either the old or the new one, whatever happens meanwhile.
+
+use crate::FileError;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+/// Writes `path` through `write`: to a temporary file beside it, synced to disk, then renamed.
+///
+/// # Errors
+/// Where any of that fails. What stood at `path` is then as it was, and the temporary file is gone.
+pub fn write_atomically(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<&mut File>) -> io::Result<()>,
+) -> Result<(), FileError> {
+    replace_file(path, |file| {
+        let mut buffered = BufWriter::new(file);
+        write(&mut buffered)?;
+        buffered.flush()
+    })
+}
+
+/// The same, for writers that need the file itself, to seek in it.
+///
+/// # Errors
+/// As [`write_atomically`].
+pub fn replace_file(
+    path: &Path,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+) -> Result<(), FileError> {
+    let replace = || {
+        let folder = path.parent().unwrap_or(Path::new("."));
+        // A name nobody can guess, mode 0600, removed when dropped.
+        let mut temporary = tempfile::Builder::new()
+            .prefix(".kscan-")
+            .tempfile_in(folder)?;
+        write(temporary.as_file_mut())?;
+        temporary.as_file().sync_all()?;
+        temporary.persist(path)?;
+        // The rename itself is on disk only when the folder is.
+        File::open(folder)?.sync_all()
+    };
+    replace().map_err(|source: io::Error| FileError::write(path, source))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_write_leaves_the_old_file_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("scan.json");
+        write_atomically(&path, |file| file.write_all(b"old")).unwrap();
+        let failed = write_atomically(&path, |file| {
+            file.write_all(b"new, but only ha")?;
+            Err(io::ErrorKind::StorageFull.into())
+        });
+        assert_eq!(
+            failed.unwrap_err().source.kind(),
+            io::ErrorKind::StorageFull
+        );
+        assert_eq!(std::fs::read(&path).unwrap(), b"old");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,303 @@
+//! `scan.json`: the one file that a script needs.
+
+use crate::{FileError, RunFolder, write_atomically};
+use jiff::Timestamp;
+use kscan_kmeans::{Digest, Engine, RowIndex, Stop};
+use kscan_protocol::RunId;
+use kscan_select::Elbow;
+use serde::{Deserialize, Serialize};
+use std::io::Write;
+
+/// All of `scan.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScanDocument {
+    /// [`Self::FORMAT`].
+    pub format: String,
+    /// How the scan ended.
+    pub status: ScanStatus,
+    /// What was asked for, as resolved.
+    pub config: ScanConfig,
+    /// What it was asked of.
+    pub data: DataDocument,
+    /// What computed it.
+    pub environment: Environment,
+    /// Every run that was to be done and has ended, by k, then `init_id`.
+    pub runs: Vec<RunDocument>,
+    /// The best run of each k that has one, k ascending.
+    pub best: Vec<BestRun>,
+    /// Where the curve bends.
+    pub elbow: ElbowDocument,
+    /// How long it took.
+    pub timing: Timing,
+}
+
+impl ScanDocument {
+    /// The format that is written and read here.
+    pub const FORMAT: &str = "kscan-scan/1";
+
+    /// Writes it into `folder`, atomically.
+    ///
+    /// # Errors
+    /// Where that fails.
+    pub fn write(&self, folder: &RunFolder) -> Result<(), FileError> {
+        write_atomically(&folder.scan_json(), |file| {
+            serde_json::to_writer_pretty(&mut *file, self)?;
+            file.write_all(b"\n")
+        })
+    }
+
+    /// Reads it from `folder`.
+    ///
+    /// # Errors
+    /// Where there is none, or it is of another format.
+    pub fn read(folder: &RunFolder) -> Result<Self, FileError> {
+        let path = folder.scan_json();
+        let text = std::fs::read(&path).map_err(|error| FileError::read(&path, error))?;
+        serde_json::from_slice(&text).map_err(|error| FileError::read(&path, error))
+    }
+}
+
+/// How a scan ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ScanStatus {
+    /// Every run succeeded.
+    Complete,
+    /// Every run ended, and some failed for good.
+    Partial,
+    /// It was stopped before every run had ended.
+    Interrupted,
+}
+
+/// What was asked for, as resolved.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScanConfig {
+    /// `DATA` as it was given: a built-in name or a path.
+    pub data: String,
+    /// The file of labels, where one was given.
+    pub labels: Option<String>,
+    /// Smallest k.
+    pub k_low: u32,
+    /// Largest k, included.
+    pub k_high: u32,
+    /// Step from one k to the next.
+    pub k_step: u32,
+    /// Initialisations a k.
+    pub n_init: u32,
+    /// Most workers at a time.
+    pub n_proc: u32,
+    /// Seed of all random numbers.
+    pub seed: u64,
+    /// Where first centroids come from.
+    pub init: InitMethod,
+    /// Most iterations a run.
+    pub max_iter: u32,
+    /// Relative tolerance.
+    pub tol: f64,
+    /// Whether columns are scaled.
+    pub scale: ScaleMethod,
+    /// When the next run is started.
+    pub dispatch: Dispatch,
+    /// What starts workers.
+    pub launcher: Launcher,
+    /// Attempts that may fail before a run has.
+    pub retries: u32,
+    /// Seconds that an attempt may take.
+    pub timeout_s: Option<f64>,
+    /// How labels are found.
+    pub engine: Engine,
+}
+
+/// Where first centroids come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum InitMethod {
+    /// Greedy k-means++.
+    #[serde(rename = "k-means++")]
+    KMeansPlusPlus,
+    /// Uniformly drawn rows.
+    #[serde(rename = "random")]
+    Random,
+    /// The arrays of this npz file.
+    #[serde(untagged)]
+    File(String),
+}
+
+/// Whether columns are scaled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ScaleMethod {
+    /// To mean 0 and variance 1.
+    Standard,
+    /// Not at all.
+    None,
+}
+
+/// When the next run is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Dispatch {
+    /// As soon as a slot is free.
+    Rolling,
+    /// When all of the last `n_proc` have ended, as the notebook's barrier has it.
+    Batch,
+}
+
+/// What starts workers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Launcher {
+    /// This machine.
+    Local,
+}
+
+/// The data of a scan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DataDocument {
+    /// Its short name.
+    pub name: String,
+    /// Number of rows.
+    pub rows: u64,
+    /// Number of columns.
+    pub cols: u64,
+    /// Type of the values, by numpy's name.
+    pub dtype: String,
+    /// Columns that are constant.
+    pub constant_cols: u64,
+    /// Hash over the values.
+    pub fingerprint: String,
+    /// The labels, where they are known.
+    pub labels: Option<LabelsDocument>,
+}
+
+/// The known labels of a scan's rows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LabelsDocument {
+    /// The distinct labels, ascending.
+    pub classes: Vec<i64>,
+    /// Hash over the labels.
+    pub fingerprint: String,
+}
+
+/// What computed a scan. None of it changes a result.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Environment {
+    /// Version of kscan.
+    pub kscan_version: String,
+    /// Version of the definitions that results follow.
+    pub definition_version: u32,
+    /// The processor's name.
+    pub cpu: String,
+    /// Cores that this process could use.
+    pub cores: u32,
+    /// The SIMD level in use.
+    pub simd: String,
+}
+
+/// One run, ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunDocument {
+    /// Number of clusters.
+    pub k: u32,
+    /// Which initialisation.
+    pub init_id: u32,
+    /// How it ended.
+    pub status: RunStatus,
+    /// Sum of squared distances; null where it failed, as are the next ones.
+    pub inertia: Option<f64>,
+    /// Iterations done.
+    pub n_iter: Option<u32>,
+    /// Why it stopped.
+    pub stop: Option<Stop>,
+    /// The rows that the first centroids were; empty where they were given.
+    pub init_rows: Vec<RowIndex>,
+    /// Hash over the result.
+    pub digest: Option<Digest>,
+    /// Attempts made.
+    pub attempts: u32,
+    /// Seconds that the successful attempt took.
+    pub wall_s: Option<f64>,
+    /// Processor seconds of it.
+    pub cpu_s: Option<f64>,
+    /// Seconds of it to choose the first centroids.
+    pub seed_s: Option<f64>,
+    /// Largest resident set, shared pages included.
+    pub peak_rss_bytes: Option<u64>,
+    /// Private memory.
+    pub private_bytes: Option<u64>,
+    /// Clusters that have rows.
+    pub distinct_clusters: Option<u32>,
+    /// Empty clusters that were given a far row.
+    pub relocated: Option<u64>,
+    /// The last attempt's log, relative to the folder.
+    pub log: String,
+    /// Why it failed.
+    pub error: Option<String>,
+}
+
+impl RunDocument {
+    /// Which run it is.
+    #[must_use]
+    pub fn run(&self) -> RunId {
+        RunId {
+            k: self.k,
+            init_id: self.init_id,
+        }
+    }
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunStatus {
+    /// With a result.
+    Ok,
+    /// Without one, after all its attempts.
+    Failed,
+}
+
+/// The best run of a k.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BestRun {
+    /// Number of clusters.
+    pub k: u32,
+    /// Which initialisation.
+    pub init_id: u32,
+    /// Sum of squared distances.
+    pub inertia: f64,
+    /// Iterations done.
+    pub n_iter: u32,
+    /// Hash over the result.
+    pub digest: Digest,
+    /// The model's file, relative to the folder.
+    pub file: String,
+}
+
+/// Where the curve bends, or why that cannot be said.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum ElbowDocument {
+    /// At `k`.
+    Found(Elbow),
+    /// Nowhere.
+    None {
+        /// Always null.
+        k: Option<u32>,
+        /// Why not.
+        reason: String,
+    },
+}
+
+/// How long a scan took, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Timing {
+    /// When it began, UTC.
+    pub started_at: Timestamp,
+    /// From its start to the writing of this.
+    pub wall_s: f64,
+    /// Of that, to read, normalise and share the data.
+    pub prepare_s: f64,
+    /// Of that, to do the runs.
+    pub scan_s: f64,
+    /// Processor seconds of all successful attempts and the coordinator.
+    pub cpu_s: f64,
+}

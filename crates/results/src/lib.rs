@@ -1,0 +1,65 @@
+//! The run folder: what files there are, what stands in them, how they are written.
+//!
+//! **What it is for.** All that a scan leaves behind goes through here, and all that later commands
+//! read of it: [`ScanDocument`] is `scan.json`, [`BestModel`] a `best/k05.npz`, [`Journal`] the
+//! crash-safe record of finished runs, [`tables`] the CSV files.
+//!
+//! **What it is not.** It computes nothing and prints nothing.
+//!
+//! # How data goes through
+//!
+//! ```text
+//! run ends ─→ Journal::append (fsync) ─→ … ─→ scan ends ─→ BestModel, tables, ScanDocument
+//!                                                          each: temporary file, fsync, rename
+//! ```
+//!
+//! A reader therefore finds each file either as it was or as it is to be, never half of it.
+
+mod atomic;
+mod document;
+mod folder;
+mod journal;
+mod model;
+pub mod tables;
+
+pub use atomic::{replace_file, write_atomically};
+pub use document::{
+    BestRun, DataDocument, Dispatch, ElbowDocument, Environment, InitMethod, LabelsDocument,
+    Launcher, RunDocument, RunStatus, ScaleMethod, ScanConfig, ScanDocument, ScanStatus, Timing,
+};
+pub use folder::RunFolder;
+pub use journal::{Entry, FailedRun, Journal, JournalError, JournalKey, Recovered};
+pub use model::{BestModel, ModelError};
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A file of the run folder that cannot be written or read.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {action} {path}")]
+pub struct FileError {
+    /// What was tried: "write" or "read".
+    pub action: &'static str,
+    /// Which file.
+    pub path: PathBuf,
+    /// What the system, or the format, says.
+    pub source: io::Error,
+}
+
+impl FileError {
+    pub(crate) fn write(path: &Path, source: impl Into<io::Error>) -> Self {
+        Self {
+            action: "write",
+            path: path.to_owned(),
+            source: source.into(),
+        }
+    }
+
+    pub(crate) fn read(path: &Path, source: impl Into<io::Error>) -> Self {
+        Self {
+            action: "read",
+            path: path.to_owned(),
+            source: source.into(),
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! `best/k05.npz`: a fitted model that numpy loads.
+
+use crate::{FileError, replace_file};
+use ndarray::{Array1, Array2};
+use ndarray_npy::{NpzReader, NpzWriter, ReadNpzError, WriteNpzError};
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, Write};
+use std::path::Path;
+
+/// The arrays of one best model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BestModel {
+    /// Centroids in the space of the normalised rows, `[k, d]`.
+    pub centers: Array2<f64>,
+    /// Centroids in the data's own units, `[k, d]`.
+    pub centers_raw: Array2<f64>,
+    /// Label of every row, `[n]`.
+    pub labels: Array1<i32>,
+    /// First centroids, in the space of the normalised rows, `[k, d]`.
+    pub init_centers: Array2<f32>,
+    /// What is subtracted from each column, `[d]`.
+    pub scale_mean: Array1<f64>,
+    /// What each column is divided by, `[d]`: 1 where it is constant.
+    pub scale_std: Array1<f64>,
+}
+
+/// Why a model cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// There is no such file.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// It is no npz, or lacks an array.
+    #[error("{path} is no model: {source}")]
+    Format {
+        /// Which file.
+        path: std::path::PathBuf,
+        /// What is wrong.
+        source: ReadNpzError,
+    },
+    /// Its arrays do not fit each other.
+    #[error("{path} is no model: its arrays do not fit each other")]
+    Shapes {
+        /// Which file.
+        path: std::path::PathBuf,
+    },
+}
+
+impl BestModel {
+    /// Writes it to `path`, atomically.
+    ///
+    /// # Errors
+    /// Where that fails.
+    pub fn write(&self, path: &Path) -> Result<(), FileError> {
+        replace_file(path, |file| {
+            let mut npz = NpzWriter::new(BufWriter::new(file));
+            let mut add = || {
+                npz.add_array("centers", &self.centers)?;
+                npz.add_array("centers_raw", &self.centers_raw)?;
+                npz.add_array("labels", &self.labels)?;
+                npz.add_array("init_centers", &self.init_centers)?;
+                npz.add_array("scale_mean", &self.scale_mean)?;
+                npz.add_array("scale_std", &self.scale_std)
+            };
+            add().map_err(into_io)?;
+            npz.finish().map_err(into_io)?.flush()
+        })
+    }
+
+    /// Reads it from `path`.
+    ///
+    /// # Errors
+    /// Where there is no such file, or it is no model.
+    pub fn read(path: &Path) -> Result<Self, ModelError> {
+        let file = File::open(path).map_err(|error| FileError::read(path, error))?;
+        let read = || -> Result<Self, ReadNpzError> {
+            let mut npz = NpzReader::new(BufReader::new(file))?;
+            Ok(Self {
+                centers: npz.by_name("centers")?,
+                centers_raw: npz.by_name("centers_raw")?,
+                labels: npz.by_name("labels")?,
+                init_centers: npz.by_name("init_centers")?,
+                scale_mean: npz.by_name("scale_mean")?,
+                scale_std: npz.by_name("scale_std")?,
+            })
+        };
+        let model = read().map_err(|source| ModelError::Format {
+            path: path.to_owned(),
+            source,
+        })?;
+        let (_, d) = model.centers.dim();
+        let fits = model.centers_raw.dim() == model.centers.dim()
+            && model.init_centers.dim() == model.centers.dim()
+            && model.scale_mean.len() == d
+            && model.scale_std.len() == d;
+        if fits {
+            Ok(model)
+        } else {
+            Err(ModelError::Shapes {
+                path: path.to_owned(),
+            })
+        }
+    }
+}
+
+/// A full disk has to be seen as one.
+fn into_io(error: WriteNpzError) -> io::Error {
+    match error {
+        WriteNpzError::Npy(ndarray_npy::WriteNpyError::Io(error)) => error,
+        other => io::Error::other(other),
+    }
+}
