@@ -1,0 +1,53 @@
+//! A module a command. Each takes its parsed arguments and returns the exit code or a failure.
+
+pub(crate) mod data;
+pub(crate) mod elbow;
+pub(crate) mod logs;
+pub(crate) mod packaging;
+pub(crate) mod predict;
+pub(crate) mod report;
+pub(crate) mod resume;
+pub(crate) mod run;
+pub(crate) mod status;
+
+use crate::cli::{DisplayArgs, ProgressArg};
+use crate::exit::{Exit, Failure};
+use crate::scan::execute::Scanned;
+use crate::summary::summary;
+use kscan_results::ScanStatus;
+use std::io::Write;
+
+/// Shows how a scan ended, and tells the exit code.
+fn finish(scanned: &Scanned, display: &DisplayArgs) -> Result<Exit, Failure> {
+    let Scanned {
+        folder,
+        document,
+        stopped,
+    } = scanned;
+    if let Some(document) = document {
+        if display.progress != ProgressArg::Json {
+            print(&summary(document, folder))?;
+        }
+        if document.status == ScanStatus::Complete {
+            return Ok(Exit::Success);
+        }
+    }
+    let Some(signal) = stopped else {
+        return Ok(Exit::SomeRunsFailed);
+    };
+    eprintln!(
+        "interrupted by {}\n  go on with: kscan-coord resume {}",
+        signal.name(),
+        folder.path().display()
+    );
+    Ok(signal.exit())
+}
+
+/// Writes `text` to standard output. A reader that went away ends the command quietly: that is
+/// what `| head` means.
+fn print(text: &str) -> Result<(), Failure> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,73 @@
+//! `resume DIR`: goes on with an interrupted or partly failed scan.
+
+use super::finish;
+use super::run::given;
+use crate::cli::ResumeArgs;
+use crate::exit::{Exit, Failure};
+use crate::scan::execute::{self, Order};
+use crate::scan::plan;
+use kscan_dataset::{Source, load};
+use kscan_protocol::{RunId, RunRecord};
+use kscan_results::{Entry, Journal, Recovered, RunFolder, ScanDocument};
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::path::Path;
+use std::time::Instant;
+
+pub(crate) fn resume(args: &ResumeArgs, started: Instant) -> Result<Exit, Failure> {
+    let folder = RunFolder::at(&args.dir);
+    let mut config = ScanDocument::read(&folder)?.config;
+    if let Some(n_proc) = args.n_proc {
+        config.n_proc = n_proc;
+    }
+    let (journal, recovered) = Journal::reopen(&folder.journal())?;
+    let source = Source::parse(OsStr::new(&config.data));
+    let dataset = load(&source, config.labels.as_deref().map(Path::new))?;
+    let given = given(&config, dataset.table.cols())?;
+    let key = plan::journal_key(
+        &config,
+        dataset.table.fingerprint().to_string(),
+        given.as_ref().map(|given| given.hash().to_owned()),
+    );
+    if let Some(difference) = plan::difference(&recovered.key, &key) {
+        return Err(Failure::new(
+            Exit::Usage,
+            format!(
+                "this is not the scan that {} began: {difference}",
+                folder.path().display()
+            ),
+            "bring back what was changed, or start a new scan in another folder",
+        ));
+    }
+    if recovered.dropped_bytes > 0 {
+        eprintln!(
+            "the journal ends in {} bytes that are no whole record: dropped, that run is done again",
+            recovered.dropped_bytes
+        );
+    }
+    folder.create()?;
+    let scanned = execute::execute(Order {
+        done: finished(recovered),
+        config,
+        dataset,
+        folder,
+        given,
+        journal,
+        started,
+        simd: None,
+        keep_shared: false,
+        display: &args.display,
+    })?;
+    finish(&scanned, &args.display)
+}
+
+/// The results that the journal holds. Runs that had failed are tried again.
+fn finished(recovered: Recovered) -> Vec<RunRecord> {
+    let mut finished: BTreeMap<RunId, RunRecord> = BTreeMap::new();
+    for entry in recovered.entries {
+        if let Entry::Finished(record) = entry {
+            finished.insert(record.run, *record);
+        }
+    }
+    finished.into_values().collect()
+}

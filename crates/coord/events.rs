@@ -1,0 +1,217 @@
+//! What happens in a scan, as everything that shows it is told.
+//!
+//! The dispatcher says each thing once; the terminal, the JSON stream and the log are sinks of the
+//! same events.
+
+use kscan_kmeans::Stop;
+use kscan_protocol::{Attempt, Iterated, RunId};
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// Something that happened. As JSON: an object with the key `event` and the fields of the variant.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub(crate) enum Event {
+    /// The data is read, the folder is there.
+    ScanStarted {
+        data: String,
+        rows: u64,
+        cols: u64,
+        runs: usize,
+        /// Of those, runs that an earlier, interrupted scan has done.
+        done: usize,
+        n_proc: u32,
+        out: PathBuf,
+    },
+    /// The shared file is there.
+    Prepared { seconds: f64 },
+    /// A worker process was started.
+    RunStarted {
+        #[serde(flatten)]
+        run: RunId,
+        attempt: Attempt,
+        pid: u32,
+    },
+    /// A worker has done an iteration.
+    RunProgress {
+        #[serde(flatten)]
+        run: RunId,
+        attempt: Attempt,
+        #[serde(flatten)]
+        iterated: Iterated,
+    },
+    /// A worker wrote to standard error.
+    RunStderr {
+        #[serde(flatten)]
+        run: RunId,
+        attempt: Attempt,
+        line: String,
+    },
+    /// An attempt failed.
+    AttemptFailed {
+        #[serde(flatten)]
+        run: RunId,
+        attempt: Attempt,
+        error: String,
+        likely: Option<&'static str>,
+        log: String,
+        retried: bool,
+    },
+    /// A run has a result, and the journal has it on disk.
+    RunFinished {
+        #[serde(flatten)]
+        run: RunId,
+        attempt: Attempt,
+        inertia: f64,
+        n_iter: u32,
+        stop: Stop,
+        wall_s: f64,
+        private_bytes: u64,
+        /// Fewer clusters have rows than there are.
+        empty_clusters: u32,
+    },
+    /// A run has failed for good.
+    RunFailed {
+        #[serde(flatten)]
+        run: RunId,
+        attempt: Attempt,
+        error: String,
+        log: String,
+    },
+    /// A signal came: no new runs are started.
+    Stopping {
+        signal: &'static str,
+        running: usize,
+    },
+    /// All files are written.
+    ScanFinished {
+        status: kscan_results::ScanStatus,
+        elbow_k: Option<usize>,
+        wall_s: f64,
+        out: PathBuf,
+    },
+}
+
+/// Who is told.
+pub(crate) trait Sink {
+    /// Takes notice of `event`.
+    fn event(&mut self, event: &Event);
+}
+
+/// The coordinator's own log.
+pub(crate) struct LogSink;
+
+impl Sink for LogSink {
+    #[expect(
+        clippy::too_many_lines,
+        reason = "an arm an event, each with its fields"
+    )]
+    fn event(&mut self, event: &Event) {
+        use tracing::{debug, error, info, trace, warn};
+        match event {
+            Event::ScanStarted {
+                data,
+                rows,
+                cols,
+                runs,
+                done,
+                n_proc,
+                out,
+            } => {
+                info!(data, rows, cols, runs, done, n_proc, out = %out.display(), "scan started");
+            }
+            Event::Prepared { seconds } => info!(seconds, "data normalised and shared"),
+            Event::RunStarted { run, attempt, pid } => {
+                debug!(
+                    k = run.k,
+                    init_id = run.init_id,
+                    attempt = attempt.0,
+                    pid,
+                    "run started"
+                );
+            }
+            Event::RunProgress {
+                run,
+                attempt,
+                iterated,
+            } => trace!(
+                k = run.k,
+                init_id = run.init_id,
+                attempt = attempt.0,
+                iteration = iterated.iteration,
+                inertia = iterated.inertia,
+                "iteration"
+            ),
+            Event::RunStderr { run, attempt, line } => {
+                warn!(
+                    k = run.k,
+                    init_id = run.init_id,
+                    attempt = attempt.0,
+                    line,
+                    "stderr"
+                );
+            }
+            Event::AttemptFailed {
+                run,
+                attempt,
+                error,
+                likely,
+                log,
+                retried,
+            } => warn!(
+                k = run.k,
+                init_id = run.init_id,
+                attempt = attempt.0,
+                error,
+                likely,
+                log,
+                retried,
+                "attempt failed"
+            ),
+            Event::RunFinished {
+                run,
+                attempt,
+                inertia,
+                n_iter,
+                stop,
+                wall_s,
+                private_bytes,
+                ..
+            } => {
+                info!(
+                    k = run.k,
+                    init_id = run.init_id,
+                    attempt = attempt.0,
+                    inertia,
+                    n_iter,
+                    %stop,
+                    wall_s,
+                    private_bytes,
+                    "run finished"
+                );
+            }
+            Event::RunFailed {
+                run,
+                attempt,
+                error,
+                log,
+            } => error!(
+                k = run.k,
+                init_id = run.init_id,
+                attempt = attempt.0,
+                error,
+                log,
+                "run failed for good"
+            ),
+            Event::Stopping { signal, running } => warn!(signal, running, "stopping"),
+            Event::ScanFinished {
+                status,
+                elbow_k,
+                wall_s,
+                ..
+            } => {
+                info!(?status, elbow_k, wall_s, "scan finished");
+            }
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! Exit codes, and the one place where errors become them and the words that a person reads.
+
+use kscan_dataset::DatasetError;
+use kscan_results::{FileError, JournalError, ModelError};
+use kscan_shared::SharedError;
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::process::ExitCode;
+
+/// What the process ends with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// All that was asked for is done.
+    Success = 0,
+    /// A bug, or a state that should not be.
+    Internal = 1,
+    /// The command line asks for something that cannot be.
+    Usage = 2,
+    /// The data is missing, unreadable or malformed.
+    Data = 3,
+    /// The scan finished, and some runs failed for good.
+    SomeRunsFailed = 4,
+    /// The machine will not: no room, no permission, no launcher.
+    Environment = 6,
+    /// Interrupted by SIGINT.
+    Interrupted = 130,
+    /// Ended by SIGTERM or SIGHUP.
+    Terminated = 143,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// An error as a person sees it: what happened, what to do next, and the exit code.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    exit: Exit,
+    cause: String,
+    hint: String,
+}
+
+impl Failure {
+    pub(crate) fn new(exit: Exit, cause: impl fmt::Display, hint: impl fmt::Display) -> Self {
+        Self {
+            exit,
+            cause: cause.to_string(),
+            hint: hint.to_string(),
+        }
+    }
+
+    pub(crate) fn exit(&self) -> Exit {
+        self.exit
+    }
+}
+
+/// A line of cause, and a line of what to do next.
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\n  {}", escape(&self.cause), escape(&self.hint))
+    }
+}
+
+/// `text` with control characters made visible: a path or a message from elsewhere may hold some,
+/// and a terminal would obey them.
+pub(crate) fn escape(text: &str) -> String {
+    text.chars().fold(
+        String::with_capacity(text.len()),
+        |mut escaped, character| {
+            if character.is_control() {
+                escaped.extend(character.escape_debug());
+            } else {
+                escaped.push(character);
+            }
+            escaped
+        },
+    )
+}
+
+/// An error and all its causes in one line.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        // Some messages already end with their cause.
+        if !text.contains(&next) {
+            text = format!("{text}: {next}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// What to do about a file that the system would not give or take.
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "make room on that disk, or choose another one with --out"
+        }
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            "check the permissions, or choose another folder with --out"
+        }
+        io::ErrorKind::NotFound => "check the path",
+        io::ErrorKind::OutOfMemory => "free some memory, or take a smaller data set",
+        _ => "check the path and the disk",
+    }
+}
+
+impl From<DatasetError> for Failure {
+    fn from(error: DatasetError) -> Self {
+        let exit = match &error {
+            DatasetError::OutOfMemory { .. } => Exit::Environment,
+            _ => Exit::Data,
+        };
+        Self::new(exit, chain(&error), error.hint())
+    }
+}
+
+impl From<SharedError> for Failure {
+    fn from(error: SharedError) -> Self {
+        let (exit, hint) = match &error {
+            SharedError::Create { source, .. } => (Exit::Environment, advice(source)),
+            SharedError::NotFinite { .. } => (
+                Exit::Data,
+                "bring that column into a smaller range, or cluster it as it is with --scale none",
+            ),
+            SharedError::Open { .. } | SharedError::Header { .. } => (
+                Exit::Internal,
+                "please report this: the shared file is made by kscan itself",
+            ),
+        };
+        Self::new(exit, chain(&error), hint)
+    }
+}
+
+impl From<FileError> for Failure {
+    fn from(error: FileError) -> Self {
+        let exit = if error.action == "read" {
+            Exit::Data
+        } else {
+            Exit::Environment
+        };
+        Self::new(exit, chain(&error), advice(&error.source))
+    }
+}
+
+impl From<JournalError> for Failure {
+    fn from(error: JournalError) -> Self {
+        match error {
+            JournalError::File(error) => error.into(),
+            JournalError::NotAJournal(_) => Self::new(
+                Exit::Data,
+                error,
+                "start a new scan in another folder; what this one holds cannot be gone on with",
+            ),
+            JournalError::Locked(_) => Self::new(
+                Exit::Environment,
+                error,
+                "wait for it, or stop it; 'kscan-coord status' shows how far it is",
+            ),
+            JournalError::TooLarge(_) => Self::new(Exit::Internal, error, "use a smaller k"),
+        }
+    }
+}
+
+impl From<ModelError> for Failure {
+    fn from(error: ModelError) -> Self {
+        match error {
+            ModelError::File(error) => error.into(),
+            ModelError::Format { .. } | ModelError::Shapes { .. } => Self::new(
+                Exit::Data,
+                chain(&error),
+                "the file was changed after the scan; run the scan again",
+            ),
+        }
+    }
+}
+
+/// Standard output that nobody reads any more is no failure worth words; everything else is.
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::new(Exit::Environment, chain(&error), advice(&error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_terminal_would_obey_is_made_visible() {
+        assert_eq!(escape("a\u{1b}[2Jb\nc\u{9b}é"), "a\\u{1b}[2Jb\\nc\\u{9b}é");
+    }
+}

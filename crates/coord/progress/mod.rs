@@ -1,0 +1,77 @@
+//! How a person follows a scan: a bar on a terminal, lines elsewhere, JSON for programs.
+
+mod bar;
+mod json;
+mod plain;
+
+use crate::cli::{DisplayArgs, ProgressArg};
+use crate::events::{Event, Sink};
+use std::io::IsTerminal;
+
+/// The sink that the options ask for.
+pub(crate) fn sink(display: &DisplayArgs) -> Box<dyn Sink> {
+    match display.progress {
+        _ if display.quiet => Box::new(Silent),
+        ProgressArg::Json => Box::new(json::Json),
+        ProgressArg::None => Box::new(Silent),
+        ProgressArg::Bar => Box::new(bar::Bar::new()),
+        // Log lines and a bar do not share a terminal.
+        ProgressArg::Auto if std::io::stderr().is_terminal() && display.verbose == 0 => {
+            Box::new(bar::Bar::new())
+        }
+        ProgressArg::Auto | ProgressArg::Plain => Box::new(plain::Plain::default()),
+    }
+}
+
+struct Silent;
+
+impl Sink for Silent {
+    fn event(&mut self, _: &Event) {}
+}
+
+/// What has gone wrong, in one line; `None` of events that are no trouble.
+fn trouble(event: &Event) -> Option<String> {
+    let line = match event {
+        Event::AttemptFailed {
+            run,
+            attempt,
+            error,
+            likely,
+            log,
+            retried,
+        } => {
+            let likely = likely.map_or_else(String::new, |likely| format!(" ({likely})"));
+            let next = if *retried { "; trying again" } else { "" };
+            format!(
+                "{run} attempt {}: {error}{likely}{next}, see logs/{log}",
+                attempt.0
+            )
+        }
+        Event::RunFailed {
+            run,
+            attempt,
+            error,
+            log,
+        } => {
+            format!(
+                "{run} failed for good after attempt {}: {error}, see logs/{log}",
+                attempt.0
+            )
+        }
+        Event::RunFinished {
+            run,
+            empty_clusters: empty @ 1..,
+            ..
+        } => {
+            format!(
+                "{run}: fewer distinct rows than clusters, {empty} of {} are empty",
+                run.k
+            )
+        }
+        Event::Stopping { signal, running } => {
+            format!("{signal}: ending {running} running workers; once more to kill them")
+        }
+        _ => return None,
+    };
+    Some(crate::exit::escape(&line))
+}

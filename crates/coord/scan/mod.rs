@@ -1,0 +1,17 @@
+//! A scan, from its plan to its files.
+//!
+//! ```text
+//! plan ─→ prepare (shared file) ─→ dispatch ⇄ attempt (a worker process each)
+//!                                     │ journal thread: on disk before anyone is told
+//!                                     └─→ reduce (best per k, elbow, contingency) ─→ run folder
+//! ```
+
+pub(crate) mod attempt;
+pub(crate) mod dispatch;
+pub(crate) mod execute;
+pub(crate) mod first_centroids;
+pub(crate) mod journal_thread;
+pub(crate) mod plan;
+pub(crate) mod prepare;
+pub(crate) mod reduce;
+pub(crate) mod signals;

@@ -1,0 +1,61 @@
+//! From a raw table to the shared file.
+
+use crate::exit::{Exit, Failure};
+use kscan_dataset::{Labels, Table};
+use kscan_kmeans::Simd;
+use kscan_results::{RunFolder, ScaleMethod, ScanConfig};
+use kscan_shared::{Place, Scaler, Scaling, SharedFile};
+
+/// What a scan has when its runs can start.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub(crate) shared: SharedFile,
+    pub(crate) scaler: Scaler,
+    pub(crate) labels: Option<Labels>,
+}
+
+/// Refuses data that has too few rows for the largest k.
+pub(crate) fn check_rows(config: &ScanConfig, name: &str, rows: usize) -> Result<(), Failure> {
+    if config.k_high as usize <= rows {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Exit::Data,
+        format!("{name} has {rows} rows, too few for k = {}", config.k_high),
+        format!("choose a --k-high of at most {rows}"),
+    ))
+}
+
+/// Scales `table` into the shared file, on all cores.
+pub(crate) fn prepare(
+    config: &ScanConfig,
+    table: &Table,
+    labels: Option<Labels>,
+    folder: &RunFolder,
+    keep_shared: bool,
+    simd: Simd,
+) -> Result<Prepared, Failure> {
+    let threads = cores();
+    let scaling = match config.scale {
+        ScaleMethod::Standard => Scaling::Standard,
+        ScaleMethod::None => Scaling::None,
+    };
+    let scaler = Scaler::fit(table, scaling, threads);
+    let named = folder.shared();
+    let place = if keep_shared {
+        Place::Named(&named)
+    } else {
+        Place::Anonymous
+    };
+    let shared = SharedFile::create(place, table, &scaler, simd, threads)?;
+    Ok(Prepared {
+        shared,
+        scaler,
+        labels,
+    })
+}
+
+/// The cores that this process may use, by affinity and cgroup quota.
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}

@@ -1,0 +1,121 @@
+//! What a person reads at the end: best per k, elbow, where things are.
+
+use comfy_table::presets::NOTHING;
+use comfy_table::{Cell, CellAlignment, Table};
+use indicatif::HumanCount;
+use kscan_results::{ElbowDocument, RunFolder, RunStatus, ScanDocument, ScanStatus};
+use std::fmt::Write;
+
+/// An inertia as people compare it: one digit behind the point, groups of three before it; as it is
+/// where that would show nothing.
+pub(crate) fn inertia(inertia: f64) -> String {
+    let tenths = (inertia * 10.0).round();
+    if !(1000.0..1e16).contains(&tenths) {
+        return format!("{inertia:.6e}");
+    }
+    format!(
+        "{}.{}",
+        HumanCount((tenths / 10.0).trunc() as u64),
+        tenths as u64 % 10
+    )
+}
+
+/// The summary of a scan in `folder`.
+pub(crate) fn summary(scan: &ScanDocument, folder: &RunFolder) -> String {
+    let mut text = String::new();
+    let mut line = |args: std::fmt::Arguments<'_>| {
+        let _ = writeln!(text, "{args}");
+    };
+    let elbow_k = match &scan.elbow {
+        ElbowDocument::Found(elbow) => Some(elbow.k as u32),
+        ElbowDocument::None { .. } => None,
+    };
+    let data = &scan.data;
+    line(format_args!(
+        "{}: {} rows x {} columns ({} constant), {}",
+        data.name, data.rows, data.cols, data.constant_cols, data.dtype
+    ));
+    line(format_args!("\n{}\n", best_table(scan, elbow_k)));
+    match &scan.elbow {
+        ElbowDocument::Found(elbow) => line(format_args!(
+            "elbow at k = {} (two straight lines fit with a mean R² of {:.4})",
+            elbow.k,
+            elbow
+                .scores
+                .iter()
+                .copied()
+                .fold(f64::NEG_INFINITY, f64::max)
+        )),
+        ElbowDocument::None { reason, .. } => line(format_args!("no elbow: {reason}")),
+    }
+    let failed: Vec<_> = scan
+        .runs
+        .iter()
+        .filter(|run| run.status == RunStatus::Failed)
+        .collect();
+    for run in &failed {
+        line(format_args!(
+            "{} failed after {} attempts: {}, see {}",
+            run.run(),
+            run.attempts,
+            crate::exit::escape(run.error.as_deref().unwrap_or("no reason known")),
+            folder.path().join(&run.log).display()
+        ));
+    }
+    let ok = scan.runs.len() - failed.len();
+    let planned = (scan.config.k_low..=scan.config.k_high).step_by(scan.config.k_step as usize);
+    let planned = planned.count() * scan.config.n_init as usize;
+    let status = match scan.status {
+        ScanStatus::Complete => "all done",
+        ScanStatus::Partial => "some runs failed",
+        ScanStatus::Interrupted => "interrupted",
+    };
+    line(format_args!(
+        "{ok} of {planned} runs, {status}: {:.1} s ({:.1} s preparing, {:.1} s running, {} at a time)",
+        scan.timing.wall_s, scan.timing.prepare_s, scan.timing.scan_s, scan.config.n_proc
+    ));
+    line(format_args!("results in {}", folder.path().display()));
+    if scan.status != ScanStatus::Complete {
+        line(format_args!(
+            "go on with: kscan-coord resume {}",
+            folder.path().display()
+        ));
+    }
+    text
+}
+
+fn best_table(scan: &ScanDocument, elbow_k: Option<u32>) -> Table {
+    let mut table = Table::new();
+    table.load_style(NOTHING);
+    table.set_header(["k", "best inertia", "init_id", "iterations", "drop", ""]);
+    let mut before: Option<f64> = None;
+    for best in &scan.best {
+        let drop = before
+            .filter(|&before| before > 0.0)
+            .map_or_else(String::new, |before| {
+                format!("{:.2}%", (before - best.inertia) / before * 100.0)
+            });
+        before = Some(best.inertia);
+        let mark = if Some(best.k) == elbow_k {
+            "◀ elbow"
+        } else {
+            ""
+        };
+        table.add_row(
+            vec![
+                best.k.to_string(),
+                inertia(best.inertia),
+                best.init_id.to_string(),
+                best.n_iter.to_string(),
+                drop,
+                mark.to_owned(),
+            ]
+            .into_iter()
+            .map(Cell::new),
+        );
+    }
+    for column in table.column_iter_mut().take(5) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
