@@ -143,12 +143,13 @@ impl Magnitudes {
         }
     }
 
-    /// Of both together.
+    /// Of both together. A NaN in either stays the largest.
     #[must_use]
     pub fn merge(self, other: Self) -> Self {
+        let larger = self.largest.to_bits().max(other.largest.to_bits());
         Self {
             smallest: self.smallest.min(other.smallest),
-            largest: self.largest.max(other.largest),
+            largest: f32::from_bits(larger),
         }
     }
 }
@@ -287,6 +288,8 @@ mod tests {
             found.merge(Magnitudes::of(&[-7.0])).largest.to_bits(),
             7.0_f32.to_bits()
         );
+        let nan = Magnitudes::of(&[f32::NAN]);
+        assert!(found.merge(nan).largest.is_nan() && nan.merge(found).largest.is_nan());
     }
 
     #[test]
