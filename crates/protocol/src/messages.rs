@@ -205,7 +205,7 @@ pub struct Usage {
     pub iterate_s: f64,
     /// Largest resident set, shared pages included, as the kernel counted it (`VmHWM`).
     pub peak_rss_bytes: u64,
-    /// Private memory at the end (`RssAnon`), where it is largest.
+    /// Private memory while iterating (`RssAnon`).
     pub private_bytes: u64,
 }
 

@@ -218,8 +218,12 @@ pub struct RunDocument {
     pub wall_s: Option<f64>,
     /// Processor seconds of it.
     pub cpu_s: Option<f64>,
+    /// Seconds of it from the process's start until the shared file was mapped.
+    pub load_s: Option<f64>,
     /// Seconds of it to choose the first centroids.
     pub seed_s: Option<f64>,
+    /// Seconds of it to iterate, and to compute the inertia.
+    pub iterate_s: Option<f64>,
     /// Largest resident set, shared pages included.
     pub peak_rss_bytes: Option<u64>,
     /// Private memory.

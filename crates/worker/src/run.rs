@@ -76,16 +76,21 @@ pub(crate) fn run(
         phase: Some(info_span!("seed").entered()),
         n: map.data().rows.n() as u64,
         seeded: loaded,
+        private_bytes: 0,
     };
     let fit = fit(map.data(), &parameters, &mut progress).map_err(parameters_failure)?;
-    let seeded = progress.seeded;
-    drop(progress);
+    let Progress {
+        seeded,
+        private_bytes,
+        ..
+    } = progress;
 
     let digest = fit.digest();
     let usage = Usage {
         load_s: (loaded - started).as_secs_f64(),
         seed_s: (seeded - loaded).as_secs_f64(),
         iterate_s: seeded.elapsed().as_secs_f64(),
+        private_bytes,
         ..usage(started)
     };
     if fit.distinct_clusters < parameters.k {
@@ -155,6 +160,8 @@ struct Progress<'a> {
     phase: Option<tracing::span::EnteredSpan>,
     n: u64,
     seeded: Instant,
+    /// While iterating: afterwards the engine's memory is already given back.
+    private_bytes: u64,
 }
 
 impl Observer for Progress<'_> {
@@ -200,16 +207,22 @@ impl Observer for Progress<'_> {
 /// What this process has used since `started`.
 fn usage(started: Instant) -> Usage {
     let cpu = clock_gettime(ClockId::ProcessCPUTime);
-    // Where /proc cannot be read, 0 says so.
-    let memory = procfs::process::Process::myself()
+    Usage {
+        wall_s: started.elapsed().as_secs_f64(),
+        cpu_s: cpu.tv_sec as f64 + cpu.tv_nsec as f64 * 1e-9,
+        ..memory()
+    }
+}
+
+/// The memory fields of [`Usage`]; zeros where /proc cannot be read.
+fn memory() -> Usage {
+    let status = procfs::process::Process::myself()
         .and_then(|process| process.status())
         .ok();
     let bytes = |kilobytes: Option<u64>| kilobytes.unwrap_or(0) * 1024;
     Usage {
-        wall_s: started.elapsed().as_secs_f64(),
-        cpu_s: cpu.tv_sec as f64 + cpu.tv_nsec as f64 * 1e-9,
-        peak_rss_bytes: bytes(memory.as_ref().and_then(|status| status.vmhwm)),
-        private_bytes: bytes(memory.as_ref().and_then(|status| status.rssanon)),
+        peak_rss_bytes: bytes(status.as_ref().and_then(|status| status.vmhwm)),
+        private_bytes: bytes(status.as_ref().and_then(|status| status.rssanon)),
         ..Usage::default()
     }
 }
