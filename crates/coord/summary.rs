@@ -75,7 +75,7 @@ pub(crate) fn summary(scan: &ScanDocument, folder: &RunFolder) -> String {
         scan.timing.wall_s, scan.timing.prepare_s, scan.timing.scan_s, scan.config.n_proc
     ));
     line(format_args!("results in {}", folder.path().display()));
-    if scan.status != ScanStatus::Complete {
+    if scan.status == ScanStatus::Partial {
         line(format_args!(
             "go on with: kscan-coord resume {}",
             folder.path().display()

@@ -14,6 +14,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::sync::{mpsc::UnboundedSender, watch};
+use tokio::time::Instant;
 
 /// How long a worker may take to end after it was asked to.
 const GRACE: Duration = Duration::from_secs(3);
@@ -132,6 +133,8 @@ pub(crate) struct Order {
     /// Most bytes that a frame of this run can have.
     pub(crate) frame_limit: u32,
     pub(crate) stopping: watch::Receiver<Stopping>,
+    /// How long the scan has stood still so far: that counts towards no timeout.
+    pub(crate) suspended: watch::Receiver<Duration>,
 }
 
 /// Says what an attempt has to say, with its name.
@@ -171,12 +174,7 @@ async fn supervise(order: &mut Order, say: &impl Fn(Message)) -> Ended {
         let (outcome, ()) = tokio::join!(outcome, read_stderr(stderr, say));
         outcome
     };
-    let timeout = async {
-        match order.timeout {
-            Some(timeout) => tokio::time::sleep(timeout).await,
-            None => std::future::pending().await,
-        }
-    };
+    let timeout = timeout(order.timeout, order.suspended.clone());
     let stopping = &mut order.stopping;
     let outcome = tokio::select! {
         outcome = talk => outcome,
@@ -280,6 +278,22 @@ async fn read_stderr(stderr: tokio::process::ChildStderr, say: &impl Fn(Message)
             ));
         }
         line.clear();
+    }
+}
+
+/// Waits for as long as an attempt may take, not counting what the scan stands still meanwhile.
+async fn timeout(limit: Option<Duration>, suspended: watch::Receiver<Duration>) {
+    let Some(limit) = limit else {
+        return std::future::pending().await;
+    };
+    let begin = Instant::now();
+    let before = *suspended.borrow();
+    loop {
+        let deadline = begin + limit + suspended.borrow().saturating_sub(before);
+        if Instant::now() >= deadline {
+            return;
+        }
+        tokio::time::sleep_until(deadline).await;
     }
 }
 

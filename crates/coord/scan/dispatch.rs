@@ -7,9 +7,11 @@ use crate::events::Event;
 use crate::exit::Failure;
 use crate::scan::attempt::{self, Ended, Message, Order, Stopping};
 use crate::scan::journal_thread::{JournalThread, Written};
-use crate::scan::signals::{Signals, StopSignal};
+use crate::scan::signals::{self, Request, Signals, StopSignal};
 use kscan_protocol::{Attempt, Job, RunId, RunRecord};
 use kscan_results::{Dispatch, Entry, FailedRun, Journal};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -69,11 +71,12 @@ struct Dispatcher<'a, S> {
     scan: &'a mut S,
     policy: Policy,
     waiting: VecDeque<Waiting>,
-    running: usize,
+    running: BTreeMap<RunId, Option<Pid>>,
     failures: BTreeMap<RunId, Failures>,
     attempts: JoinSet<()>,
     speaker: attempt::Speaker,
     stopping: watch::Sender<Stopping>,
+    suspended: watch::Sender<Duration>,
     /// None once it has failed.
     journal: Option<JournalThread>,
     /// Entries that the journal has not acknowledged.
@@ -104,11 +107,12 @@ pub(crate) async fn dispatch<S: Scan>(
                 not_before: now,
             })
             .collect(),
-        running: 0,
+        running: BTreeMap::new(),
         failures: BTreeMap::new(),
         attempts: JoinSet::new(),
         speaker,
         stopping: watch::Sender::new(Stopping::No),
+        suspended: watch::Sender::new(Duration::ZERO),
         journal: Some(JournalThread::start(journal, written_sender)?),
         unwritten: 0,
         ended: Dispatched::default(),
@@ -135,7 +139,16 @@ pub(crate) async fn dispatch<S: Scan>(
                     dispatcher.stop(Stopping::Gracefully);
                 }
             }
-            signal = signals.next() => dispatcher.signal(signal),
+            request = signals.next() => match request {
+                Request::Stop(signal) => dispatcher.signal(signal),
+                Request::Suspend => {
+                    // So that every process that is there is known.
+                    while let Ok((run, attempt, message)) = messages.try_recv() {
+                        dispatcher.hear(run, attempt, message);
+                    }
+                    dispatcher.suspend();
+                }
+            },
             () = wake => {}
         }
     }
@@ -150,15 +163,15 @@ pub(crate) async fn dispatch<S: Scan>(
 
 impl<S: Scan> Dispatcher<'_, S> {
     fn is_done(&self) -> bool {
-        self.waiting.is_empty() && self.running == 0 && self.unwritten == 0
+        self.waiting.is_empty() && self.running.is_empty() && self.unwritten == 0
     }
 
     /// Starts as many attempts as may run now. Where one has to wait for its back-off alone, tells
     /// until when.
     fn start_what_may(&mut self) -> Option<Instant> {
         let free = match self.policy.dispatch {
-            Dispatch::Batch if self.running > 0 => 0,
-            Dispatch::Rolling | Dispatch::Batch => self.policy.n_proc - self.running,
+            Dispatch::Batch if !self.running.is_empty() => 0,
+            Dispatch::Rolling | Dispatch::Batch => self.policy.n_proc - self.running.len(),
         };
         for _ in 0..free {
             let now = Instant::now();
@@ -174,8 +187,9 @@ impl<S: Scan> Dispatcher<'_, S> {
                 timeout: self.policy.timeout,
                 frame_limit: self.policy.frame_limit,
                 stopping: self.stopping.subscribe(),
+                suspended: self.suspended.subscribe(),
             };
-            self.running += 1;
+            self.running.insert(run, None);
             self.attempts
                 .spawn(attempt::attempt(order, self.speaker.clone()));
         }
@@ -184,7 +198,11 @@ impl<S: Scan> Dispatcher<'_, S> {
 
     fn hear(&mut self, run: RunId, attempt: Attempt, message: Message) {
         match message {
-            Message::Started { pid } => self.scan.event(Event::RunStarted { run, attempt, pid }),
+            Message::Started { pid } => {
+                self.running
+                    .insert(run, Some(Pid::from_raw(pid.cast_signed())));
+                self.scan.event(Event::RunStarted { run, attempt, pid });
+            }
             Message::Iterated(iterated) => {
                 self.scan.event(Event::RunProgress {
                     run,
@@ -194,7 +212,7 @@ impl<S: Scan> Dispatcher<'_, S> {
             }
             Message::Stderr(line) => self.scan.event(Event::RunStderr { run, attempt, line }),
             Message::Ended(ended) => {
-                self.running -= 1;
+                self.running.remove(&run);
                 self.ended(run, attempt, ended);
                 // Its task has nothing left to do.
                 while self.attempts.try_join_next().is_some() {}
@@ -293,9 +311,23 @@ impl<S: Scan> Dispatcher<'_, S> {
         self.ended.stopped.get_or_insert(signal);
         self.scan.event(Event::Stopping {
             signal: signal.name(),
-            running: self.running,
+            running: self.running.len(),
         });
         self.stop(level);
+    }
+
+    /// Stands still, workers and all, until SIGCONT.
+    fn suspend(&mut self) {
+        // A group that is gone meanwhile needs no signal.
+        let tell = |running: &BTreeMap<RunId, Option<Pid>>, signal| {
+            for &group in running.values().flatten() {
+                let _ = killpg(group, signal);
+            }
+        };
+        tell(&self.running, Signal::SIGSTOP);
+        let pause = signals::stand_still();
+        self.suspended.send_modify(|suspended| *suspended += pause);
+        tell(&self.running, Signal::SIGCONT);
     }
 
     fn stop(&mut self, level: Stopping) {

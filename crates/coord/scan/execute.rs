@@ -93,7 +93,7 @@ async fn execute_async(order: Order<'_>) -> Result<Scanned, Failure> {
     let preparing = start_preparing(&config, dataset, &folder, order.keep_shared, simd);
     let prepared = tokio::select! {
         prepared = preparing => prepared?,
-        signal = signals.next() => {
+        signal = signals.next_stop() => {
             return Ok(Scanned { folder, document: None, stopped: Some(signal) });
         }
     };

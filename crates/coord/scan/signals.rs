@@ -1,7 +1,8 @@
-//! The signals that end a scan.
+//! The signals that end a scan, or suspend it.
 
 use crate::exit::Exit;
 use std::io;
+use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Waits for them.
@@ -9,9 +10,19 @@ pub(crate) struct Signals {
     interrupt: Signal,
     terminate: Signal,
     hangup: Signal,
+    suspend: Signal,
 }
 
-/// Which one came.
+/// What a signal asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Request {
+    /// To end.
+    Stop(StopSignal),
+    /// To stand still until SIGCONT: Ctrl-Z.
+    Suspend,
+}
+
+/// Which one asked to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StopSignal {
     Interrupt,
@@ -26,17 +37,39 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
             hangup: signal(SignalKind::hangup())?,
+            suspend: signal(SignalKind::from_raw(nix::libc::SIGTSTP))?,
         })
     }
 
     /// The next one.
-    pub(crate) async fn next(&mut self) -> StopSignal {
+    pub(crate) async fn next(&mut self) -> Request {
         tokio::select! {
-            _ = self.interrupt.recv() => StopSignal::Interrupt,
-            _ = self.terminate.recv() => StopSignal::Terminate,
-            _ = self.hangup.recv() => StopSignal::Hangup,
+            _ = self.interrupt.recv() => Request::Stop(StopSignal::Interrupt),
+            _ = self.terminate.recv() => Request::Stop(StopSignal::Terminate),
+            _ = self.hangup.recv() => Request::Stop(StopSignal::Hangup),
+            _ = self.suspend.recv() => Request::Suspend,
         }
     }
+
+    /// The next one that asks to end; this process stands still where one asks for that.
+    pub(crate) async fn next_stop(&mut self) -> StopSignal {
+        loop {
+            match self.next().await {
+                Request::Stop(signal) => return signal,
+                Request::Suspend => {
+                    stand_still();
+                }
+            }
+        }
+    }
+}
+
+/// Stops this process until SIGCONT, and tells for how long that was.
+pub(crate) fn stand_still() -> Duration {
+    let before = Instant::now();
+    // SIGSTOP of oneself does not fail.
+    let _ = nix::sys::signal::raise(nix::sys::signal::Signal::SIGSTOP);
+    before.elapsed()
 }
 
 impl StopSignal {
