@@ -41,7 +41,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum SharedError {
     /// There is no room for it, or the system refuses it.
-    #[error("cannot make the shared file of {bytes} bytes at {place}")]
+    #[error("cannot make the shared file of {bytes} bytes in {place}: {source}")]
     Create {
         /// Its path, or what stands for one.
         place: String,
@@ -59,7 +59,7 @@ pub enum SharedError {
         column: usize,
     },
     /// It cannot be opened or mapped.
-    #[error("cannot open the shared file {path}")]
+    #[error("cannot open the shared file {path}: {source}")]
     Open {
         /// Where it was looked for.
         path: PathBuf,

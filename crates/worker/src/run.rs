@@ -66,7 +66,7 @@ pub(crate) fn run(
         };
         SharedMap::open(&job.shared, shape).map_err(|error| RunFailure {
             kind: FailureKind::Shared,
-            message: chain(&error),
+            message: error.to_string(),
         })?
     };
     let loaded = Instant::now();
@@ -225,19 +225,4 @@ fn memory() -> Usage {
         private_bytes: bytes(status.as_ref().and_then(|status| status.rssanon)),
         ..Usage::default()
     }
-}
-
-/// An error with all its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        // Some messages already hold their cause.
-        if !text.contains(&next) {
-            text = format!("{text}: {next}");
-        }
-        cause = error.source();
-    }
-    text
 }
