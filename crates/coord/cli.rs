@@ -33,6 +33,8 @@ pub(crate) enum Command {
     Logs(LogsArgs),
     /// Show how far a scan is, also while it runs
     Status(FolderArgs),
+    /// Prove a scan's saved results again, with a slow, plain, independent implementation
+    Verify(VerifyArgs),
     /// Find the nearest centroid of new rows, with the scan's own scaling
     Predict(PredictArgs),
     /// Find the elbow of a table with the columns k and inertia
@@ -181,6 +183,25 @@ pub(crate) struct FolderArgs {
     /// The run folder
     #[arg(value_hint = ValueHint::DirPath)]
     pub(crate) dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// The run folder
+    #[arg(value_hint = ValueHint::DirPath)]
+    pub(crate) dir: PathBuf,
+
+    /// Every run, not only the best of each k
+    #[arg(long)]
+    pub(crate) every_run: bool,
+
+    /// Iterate each run again from its first centroids: slow
+    #[arg(long)]
+    pub(crate) replay: bool,
+
+    /// Show no progress
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
 }
 
 #[derive(Debug, Args)]

@@ -3,6 +3,7 @@
 use kscan_dataset::DatasetError;
 use kscan_results::{FileError, JournalError, ModelError};
 use kscan_shared::SharedError;
+use kscan_verify::Violation;
 use std::error::Error;
 use std::fmt;
 use std::io;
@@ -21,6 +22,8 @@ pub(crate) enum Exit {
     Data = 3,
     /// The scan finished, and some runs failed for good.
     SomeRunsFailed = 4,
+    /// `verify` found a result that does not hold.
+    Violation = 5,
     /// The machine will not: no room, no permission, no launcher.
     Environment = 6,
     /// Interrupted by SIGINT.
@@ -177,6 +180,16 @@ impl From<ModelError> for Failure {
                 "the file was changed after the scan; run the scan again",
             ),
         }
+    }
+}
+
+impl From<Violation> for Failure {
+    fn from(violation: Violation) -> Self {
+        Self::new(
+            Exit::Violation,
+            chain(&violation),
+            "the folder was changed or damaged after the scan, or kscan is wrong: run it again and compare",
+        )
     }
 }
 

@@ -30,6 +30,7 @@ fn main() -> ExitCode {
         Command::Report(args) => commands::report::report(&args),
         Command::Logs(args) => commands::logs::logs(&args),
         Command::Status(args) => commands::status::status(&args),
+        Command::Verify(args) => commands::verify::verify(&args),
         Command::Predict(args) => commands::predict::predict(&args),
         Command::Elbow(args) => commands::elbow::elbow(&args),
         Command::Data(command) => commands::data::data(&command),

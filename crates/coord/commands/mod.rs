@@ -9,6 +9,7 @@ pub(crate) mod report;
 pub(crate) mod resume;
 pub(crate) mod run;
 pub(crate) mod status;
+pub(crate) mod verify;
 
 use crate::cli::{DisplayArgs, ProgressArg};
 use crate::exit::{Exit, Failure};

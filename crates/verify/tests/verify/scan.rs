@@ -1,0 +1,384 @@
+//! A scan of the built-in digits, made by the engine and written by the writers of the real one.
+
+use jiff::Timestamp;
+use kscan_dataset::{Builtin, Dataset, Source, load};
+use kscan_kmeans::{DEFINITION_VERSION, Data, Engine, Fit, Init, Parameters, Simd, fit};
+use kscan_protocol::{Attempt, RunId, RunRecord, Usage};
+use kscan_results::{
+    BestModel, BestRun, DataDocument, Dispatch, ElbowDocument, Entry, Environment, FailedRun,
+    InitMethod, Journal, JournalKey, LabelsDocument, Launcher, RunDocument, RunFolder, RunStatus,
+    ScaleMethod, ScanConfig, ScanDocument, ScanStatus, Timing, tables,
+};
+use kscan_select::{CurvePoint, best_per_k, contingency, find_elbow};
+use kscan_shared::{Place, Scaler, Scaling, SharedFile};
+use kscan_verify::{Options, Verified, Violation, verify};
+use ndarray::{Array1, Array2};
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// What differs between the scans of the tests.
+pub(crate) struct Plan {
+    pub(crate) dataset: Dataset,
+    pub(crate) ks: (u32, u32),
+    pub(crate) init: InitMethod,
+    /// Those of every run, for `InitMethod::File`.
+    pub(crate) given: Option<fn(u32, usize) -> Array2<f32>>,
+    pub(crate) max_iter: u32,
+    pub(crate) tol: f64,
+    pub(crate) scale: ScaleMethod,
+    /// A run that fails.
+    pub(crate) fails: Option<RunId>,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            dataset: load(&Source::Builtin(Builtin::Digits), None).unwrap(),
+            ks: (2, 6),
+            init: InitMethod::KMeansPlusPlus,
+            given: None,
+            max_iter: 300,
+            tol: 0.0,
+            scale: ScaleMethod::Standard,
+            fails: None,
+        }
+    }
+}
+
+/// A scan on disk.
+pub(crate) struct Scan {
+    pub(crate) temp: TempDir,
+    pub(crate) folder: RunFolder,
+    pub(crate) dataset: Dataset,
+}
+
+const N_INIT: u32 = 2;
+
+impl Scan {
+    pub(crate) fn make(plan: Plan) -> Self {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = RunFolder::at(temp.path());
+        folder.create().unwrap();
+        let table = &plan.dataset.table;
+        let scaling = match plan.scale {
+            ScaleMethod::Standard => Scaling::Standard,
+            ScaleMethod::None => Scaling::None,
+        };
+        let scaler = Scaler::fit(table, scaling, 2);
+        let simd = Simd::detect();
+        let shared = SharedFile::create(Place::Anonymous, table, &scaler, simd, 2).unwrap();
+        let data = shared.map().data();
+
+        let runs: Vec<RunId> = (plan.ks.0..=plan.ks.1)
+            .flat_map(|k| (0..N_INIT).map(move |init_id| RunId { k, init_id }))
+            .collect();
+        let mut journal = Journal::create(&folder.journal(), &key(&plan)).unwrap();
+        let (mut documents, mut done) = (Vec::new(), Vec::new());
+        for run in runs {
+            if plan.fails == Some(run) {
+                let failed = FailedRun {
+                    run,
+                    attempt: Attempt(3),
+                    error: "killed by SIGKILL".to_owned(),
+                };
+                documents.push(failed_run(&failed));
+                journal.append(&Entry::Failed(failed)).unwrap();
+                continue;
+            }
+            let (record, labels) = do_run(&plan, data, run);
+            documents.push(finished_run(&record));
+            journal
+                .append(&Entry::Finished(Box::new(record.clone())))
+                .unwrap();
+            done.push((record, labels));
+        }
+        let best = write_models(&folder, &plan, &scaler, &done);
+        let elbow = elbow(&best);
+        tables::write_runs(&folder.runs_csv(), &documents).unwrap();
+        tables::write_curve(&folder.curve_csv(), &best).unwrap();
+        tables::write_elbow(&folder.elbow_csv(), &elbow).unwrap();
+        let constant_cols = scaler.constant_columns().len() as u64;
+        let document = ScanDocument {
+            runs: documents,
+            best,
+            elbow,
+            ..document(&plan, constant_cols)
+        };
+        document.write(&folder).unwrap();
+        Self {
+            temp,
+            folder,
+            dataset: plan.dataset,
+        }
+    }
+
+    pub(crate) fn verify(&self) -> Result<Verified, Violation> {
+        self.verify_with(Options::default())
+    }
+
+    pub(crate) fn verify_with(&self, options: Options) -> Result<Verified, Violation> {
+        verify(&self.folder, &self.dataset, options, &mut |_| ())
+    }
+
+    pub(crate) fn path(&self, file: &str) -> PathBuf {
+        self.temp.path().join(file)
+    }
+
+    /// Changes `file` for the time of a verification, and returns what that finds.
+    pub(crate) fn verify_changed(
+        &self,
+        file: &str,
+        change: impl FnOnce(&Path),
+    ) -> Option<Violation> {
+        self.verify_changed_with(file, Options::default(), change)
+    }
+
+    pub(crate) fn verify_changed_with(
+        &self,
+        file: &str,
+        options: Options,
+        change: impl FnOnce(&Path),
+    ) -> Option<Violation> {
+        let path = self.path(file);
+        let before = std::fs::read(&path).unwrap();
+        change(&path);
+        let found = self.verify_with(options).err();
+        std::fs::write(&path, before).unwrap();
+        found
+    }
+}
+
+fn do_run(plan: &Plan, data: Data<'_>, run: RunId) -> (RunRecord, Vec<u32>) {
+    let parameters = Parameters {
+        k: run.k as usize,
+        init_id: run.init_id.into(),
+        seed: 7,
+        init: match (&plan.init, plan.given) {
+            (_, Some(given)) => Init::Centroids(given(run.k, data.rows.d())),
+            (InitMethod::Random, None) => Init::Random,
+            _ => Init::KMeansPlusPlus,
+        },
+        max_iter: plan.max_iter,
+        tol: plan.tol,
+        engine: Engine::Plain,
+        simd: Simd::detect(),
+    };
+    let fit: Fit = fit(data, &parameters, &mut ()).unwrap();
+    let record = RunRecord {
+        run,
+        attempt: Attempt::FIRST,
+        digest: fit.digest(),
+        centroids: fit.centroids.into_raw_vec_and_offset().0,
+        init_centers: fit.init_centers.into_raw_vec_and_offset().0,
+        init_rows: fit.init_rows,
+        inertia: fit.inertia,
+        n_iter: fit.n_iter,
+        stop: fit.stop,
+        distinct_clusters: fit.distinct_clusters as u32,
+        relocated: fit.relocated,
+        usage: Usage {
+            wall_s: 0.25,
+            cpu_s: 0.125,
+            load_s: 0.01,
+            seed_s: 0.02,
+            iterate_s: 0.2,
+            peak_rss_bytes: 5 << 20,
+            private_bytes: 1 << 20,
+        },
+    };
+    (record, fit.labels)
+}
+
+fn write_models(
+    folder: &RunFolder,
+    plan: &Plan,
+    scaler: &Scaler,
+    done: &[(RunRecord, Vec<u32>)],
+) -> Vec<BestRun> {
+    let points = done.iter().map(|(record, _)| CurvePoint {
+        k: record.run.k as usize,
+        inertia: record.inertia,
+        init_id: record.run.init_id as usize,
+    });
+    let mut best = Vec::new();
+    for point in best_per_k(points) {
+        let is_best = |record: &RunRecord| {
+            (record.run.k as usize, record.run.init_id as usize) == (point.k, point.init_id)
+        };
+        let (record, labels) = done.iter().find(|(record, _)| is_best(record)).unwrap();
+        if let Some(known) = &plan.dataset.labels {
+            let table = contingency(known.values(), labels, point.k);
+            tables::write_contingency(&folder.contingency_csv(record.run.k), &table).unwrap();
+        }
+        let shape = (point.k, scaler.mean().len());
+        let raw = record.centroids.chunks(shape.1);
+        let raw: Vec<f64> = raw.flat_map(|center| scaler.inverse(center)).collect();
+        let model = BestModel {
+            centers: Array2::from_shape_vec(shape, record.centroids.clone()).unwrap(),
+            centers_raw: Array2::from_shape_vec(shape, raw).unwrap(),
+            labels: labels.iter().map(|&label| label.cast_signed()).collect(),
+            init_centers: Array2::from_shape_vec(shape, record.init_centers.clone()).unwrap(),
+            scale_mean: Array1::from(scaler.mean().to_vec()),
+            scale_std: Array1::from(scaler.std().to_vec()),
+        };
+        let file = RunFolder::best_model_name(record.run.k);
+        model.write(&folder.path().join(&file)).unwrap();
+        best.push(BestRun {
+            k: record.run.k,
+            init_id: record.run.init_id,
+            inertia: record.inertia,
+            n_iter: record.n_iter,
+            digest: record.digest.clone(),
+            file,
+        });
+    }
+    best
+}
+
+fn elbow(best: &[BestRun]) -> ElbowDocument {
+    let ks: Vec<usize> = best.iter().map(|best| best.k as usize).collect();
+    let inertia: Vec<f64> = best.iter().map(|best| best.inertia).collect();
+    match find_elbow(&ks, &inertia) {
+        Ok(elbow) => ElbowDocument::Found(elbow),
+        Err(none) => ElbowDocument::None {
+            k: None,
+            reason: none.to_string(),
+        },
+    }
+}
+
+fn key(plan: &Plan) -> JournalKey {
+    JournalKey {
+        definition_version: DEFINITION_VERSION,
+        fingerprint: plan.dataset.table.fingerprint().to_string(),
+        scale: match plan.scale {
+            ScaleMethod::Standard => "standard".to_owned(),
+            ScaleMethod::None => "none".to_owned(),
+        },
+        seed: 7,
+        init: match plan.init {
+            InitMethod::KMeansPlusPlus => "k-means++".to_owned(),
+            InitMethod::Random => "random".to_owned(),
+            InitMethod::File(_) => "given 00".to_owned(),
+        },
+        max_iter: plan.max_iter,
+        tol: plan.tol,
+        k: (plan.ks.0..=plan.ks.1).collect(),
+        n_init: N_INIT,
+    }
+}
+
+/// All of `scan.json` that is no result.
+fn document(plan: &Plan, constant_cols: u64) -> ScanDocument {
+    let Dataset {
+        name,
+        table,
+        labels,
+    } = &plan.dataset;
+    ScanDocument {
+        format: ScanDocument::FORMAT.to_owned(),
+        status: match plan.fails {
+            Some(_) => ScanStatus::Partial,
+            None => ScanStatus::Complete,
+        },
+        config: ScanConfig {
+            data: name.clone(),
+            labels: None,
+            k_low: plan.ks.0,
+            k_high: plan.ks.1,
+            k_step: 1,
+            n_init: N_INIT,
+            n_proc: 2,
+            seed: 7,
+            init: plan.init.clone(),
+            max_iter: plan.max_iter,
+            tol: plan.tol,
+            scale: plan.scale,
+            dispatch: Dispatch::Rolling,
+            launcher: Launcher::Local,
+            retries: 2,
+            timeout_s: Some(60.0),
+            engine: Engine::Plain,
+        },
+        data: DataDocument {
+            name: name.clone(),
+            rows: table.rows() as u64,
+            cols: table.cols() as u64,
+            dtype: table.dtype().to_string(),
+            constant_cols,
+            fingerprint: table.fingerprint().to_string(),
+            labels: labels.as_ref().map(|labels| LabelsDocument {
+                classes: labels.classes(),
+                fingerprint: labels.fingerprint().to_string(),
+            }),
+        },
+        environment: Environment {
+            kscan_version: "0.1.0".to_owned(),
+            definition_version: DEFINITION_VERSION,
+            cpu: "a processor".to_owned(),
+            cores: 2,
+            simd: "portable".to_owned(),
+        },
+        runs: Vec::new(),
+        best: Vec::new(),
+        elbow: elbow(&[]),
+        timing: Timing {
+            started_at: Timestamp::UNIX_EPOCH,
+            wall_s: 3.5,
+            prepare_s: 0.5,
+            scan_s: 2.5,
+            cpu_s: 4.5,
+        },
+    }
+}
+
+fn finished_run(record: &RunRecord) -> RunDocument {
+    RunDocument {
+        status: RunStatus::Ok,
+        inertia: Some(record.inertia),
+        n_iter: Some(record.n_iter),
+        stop: Some(record.stop),
+        init_rows: record.init_rows.clone(),
+        digest: Some(record.digest.clone()),
+        wall_s: Some(record.usage.wall_s),
+        cpu_s: Some(record.usage.cpu_s),
+        load_s: Some(record.usage.load_s),
+        seed_s: Some(record.usage.seed_s),
+        iterate_s: Some(record.usage.iterate_s),
+        peak_rss_bytes: Some(record.usage.peak_rss_bytes),
+        private_bytes: Some(record.usage.private_bytes),
+        distinct_clusters: Some(record.distinct_clusters),
+        relocated: Some(record.relocated),
+        error: None,
+        ..failed_run(&FailedRun {
+            run: record.run,
+            attempt: record.attempt,
+            error: String::new(),
+        })
+    }
+}
+
+fn failed_run(failed: &FailedRun) -> RunDocument {
+    RunDocument {
+        k: failed.run.k,
+        init_id: failed.run.init_id,
+        status: RunStatus::Failed,
+        inertia: None,
+        n_iter: None,
+        stop: None,
+        init_rows: Vec::new(),
+        digest: None,
+        attempts: failed.attempt.0,
+        wall_s: None,
+        cpu_s: None,
+        load_s: None,
+        seed_s: None,
+        iterate_s: None,
+        peak_rss_bytes: None,
+        private_bytes: None,
+        distinct_clusters: None,
+        relocated: None,
+        log: format!("logs/{}", failed.run.log_name(failed.attempt)),
+        error: Some(failed.error.clone()),
+    }
+}
