@@ -18,17 +18,10 @@ pub(crate) fn read(content: &mut Content<'_>) -> Result<(Values, Vec<usize>), Da
     if let Some(found) = content.len() {
         let origin = || content.origin().clone();
         if found < expected {
-            return Err(DatasetError::Truncated {
-                origin: origin(),
-                expected,
-                found,
-            });
+            return Err(DatasetError::Truncated { origin: origin(), expected, found });
         }
         if found > expected {
-            return Err(DatasetError::TrailingBytes {
-                origin: origin(),
-                expected,
-            });
+            return Err(DatasetError::TrailingBytes { origin: origin(), expected });
         }
     }
     let values = match header.stored {
@@ -104,13 +97,11 @@ fn reserve<T>(
     content: &Content<'_>,
     header: &Header,
 ) -> Result<(), DatasetError> {
-    values
-        .try_reserve(additional)
-        .map_err(|source| DatasetError::OutOfMemory {
-            origin: content.origin().clone(),
-            bytes: header.values as u64 * size_of::<T>() as u64,
-            source,
-        })
+    values.try_reserve(additional).map_err(|source| DatasetError::OutOfMemory {
+        origin: content.origin().clone(),
+        bytes: header.values as u64 * size_of::<T>() as u64,
+        source,
+    })
 }
 
 /// The values as they are stored, as rows by columns. The header's shape has as many values.
@@ -124,11 +115,7 @@ fn row_major<T: Copy>(values: Vec<T>, header: &Header) -> Array2<T> {
         Order::Fortran if header.shape.iter().filter(|&&size| size > 1).count() < 2 => values,
         Order::Fortran => {
             let array = ArrayD::from_shape_vec(IxDyn(&header.shape).f(), values).expect(COUNTED);
-            array
-                .as_standard_layout()
-                .into_owned()
-                .into_raw_vec_and_offset()
-                .0
+            array.as_standard_layout().into_owned().into_raw_vec_and_offset().0
         }
     };
     Array2::from_shape_vec((rows, cols), values).expect(COUNTED)
@@ -171,14 +158,8 @@ mod tests {
     fn reading_stops_where_the_header_says() {
         let taken = Cell::new(0);
         let endless = SMALL.chain(io::repeat(0));
-        let error = error_of(Counted {
-            reader: endless,
-            taken: &taken,
-        });
-        assert!(
-            matches!(error, DatasetError::TrailingBytes { expected: 16, .. }),
-            "{error:?}"
-        );
+        let error = error_of(Counted { reader: endless, taken: &taken });
+        assert!(matches!(error, DatasetError::TrailingBytes { expected: 16, .. }), "{error:?}");
         assert_eq!(taken.get(), SMALL.len() + 1);
     }
 
@@ -189,21 +170,10 @@ mod tests {
         io::copy(&mut io::repeat(0).take(1 << 28), &mut encoder).unwrap();
         let bomb = encoder.finish().unwrap();
         let taken = Cell::new(0);
-        let error = error_of(Counted {
-            reader: &bomb[..],
-            taken: &taken,
-        });
-        assert!(
-            matches!(error, DatasetError::TrailingBytes { expected: 16, .. }),
-            "{error:?}"
-        );
+        let error = error_of(Counted { reader: &bomb[..], taken: &taken });
+        assert!(matches!(error, DatasetError::TrailingBytes { expected: 16, .. }), "{error:?}");
         // One buffer's worth of the compressed bytes, not all of them.
-        assert!(
-            taken.get() * 4 < bomb.len(),
-            "{} of {}",
-            taken.get(),
-            bomb.len()
-        );
+        assert!(taken.get() * 4 < bomb.len(), "{} of {}", taken.get(), bomb.len());
     }
 
     #[test]
@@ -217,9 +187,7 @@ mod tests {
         let mut gzip = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
         for start in [SMALL[..14].to_vec(), std::mem::take(&mut gzip)] {
             let error = error_of(start.chain(Failing));
-            let DatasetError::Io { source, .. } = error else {
-                panic!("{error:?}")
-            };
+            let DatasetError::Io { source, .. } = error else { panic!("{error:?}") };
             assert_eq!(source.raw_os_error(), Some(5));
         }
     }

@@ -64,9 +64,7 @@ mod tests {
             let files = files(builtin);
             for (bytes, hash) in [(files.images, images), (files.labels, labels)] {
                 let mut decompressed = Vec::new();
-                MultiGzDecoder::new(bytes)
-                    .read_to_end(&mut decompressed)
-                    .unwrap();
+                MultiGzDecoder::new(bytes).read_to_end(&mut decompressed).unwrap();
                 assert_eq!(blake3::hash(&decompressed).to_string(), hash, "{builtin}");
             }
         }

@@ -64,23 +64,12 @@ impl<'a> Content<'a> {
         let gzip = first == GZIP_MAGIC;
         let raw = io::Cursor::new(first).take(got as u64).chain(raw);
         let reader: Box<dyn Read + 'a> = if gzip {
-            Box::new(MultiGzDecoder::new(BufReader::with_capacity(
-                GZIP_BUFFER,
-                raw,
-            )))
+            Box::new(MultiGzDecoder::new(BufReader::with_capacity(GZIP_BUFFER, raw)))
         } else {
             Box::new(raw)
         };
         let len = len.filter(|_| !gzip);
-        Ok(Self {
-            origin,
-            reader,
-            gzip,
-            len,
-            position: 0,
-            peeked: Vec::new(),
-            cut: None,
-        })
+        Ok(Self { origin, reader, gzip, len, position: 0, peeked: Vec::new(), cut: None })
     }
 
     pub(crate) fn origin(&self) -> &Source {
@@ -143,31 +132,21 @@ impl<'a> Content<'a> {
 
     /// The error for content that ended here and should have gone on to `expected` bytes.
     pub(crate) fn truncated(&self, expected: u64) -> DatasetError {
-        DatasetError::Truncated {
-            origin: self.origin.clone(),
-            expected,
-            found: self.position,
-        }
+        DatasetError::Truncated { origin: self.origin.clone(), expected, found: self.position }
     }
 
     /// Makes sure that nothing follows. Of compressed content this also reads the checksum.
     pub(crate) fn expect_end(&mut self) -> Result<(), DatasetError> {
         let expected = self.position;
         if self.fill(&mut [0])? > 0 {
-            return Err(DatasetError::TrailingBytes {
-                origin: self.origin.clone(),
-                expected,
-            });
+            return Err(DatasetError::TrailingBytes { origin: self.origin.clone(), expected });
         }
         self.check_cut()
     }
 
     fn check_cut(&mut self) -> Result<(), DatasetError> {
         match self.cut.take() {
-            Some(source) => Err(DatasetError::Gzip {
-                origin: self.origin.clone(),
-                source,
-            }),
+            Some(source) => Err(DatasetError::Gzip { origin: self.origin.clone(), source }),
             None => Ok(()),
         }
     }
@@ -175,10 +154,8 @@ impl<'a> Content<'a> {
     fn read_error(&self, source: io::Error) -> DatasetError {
         let origin = self.origin.clone();
         // The decompressor's own errors, as opposed to those of the file below it.
-        let damaged = matches!(
-            source.kind(),
-            io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData
-        );
+        let damaged =
+            matches!(source.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData);
         if self.gzip && damaged && source.raw_os_error().is_none() {
             DatasetError::Gzip { origin, source }
         } else {

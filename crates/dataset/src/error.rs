@@ -272,10 +272,7 @@ fn unknown_format_hint(first: &[u8]) -> String {
         return "the file is gzip-compressed twice: decompress it once".to_owned();
     } else if first.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) || first.starts_with(b"\xfd7zXZ") {
         return "decompress the file first: of the compressions only gzip is read".to_owned();
-    } else if first
-        .iter()
-        .all(|b| b.is_ascii_graphic() || b.is_ascii_whitespace())
-    {
+    } else if first.iter().all(|b| b.is_ascii_graphic() || b.is_ascii_whitespace()) {
         "text, for example CSV: parse it with numpy.loadtxt or pandas"
     } else {
         return "convert it with numpy, for example numpy.save('data.npy', array)".to_owned();

@@ -51,9 +51,7 @@ impl FromStr for Fingerprint {
     type Err = ParseFingerprintError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        blake3::Hash::from_hex(text)
-            .map(Self::from)
-            .map_err(|_| ParseFingerprintError)
+        blake3::Hash::from_hex(text).map(Self::from).map_err(|_| ParseFingerprintError)
     }
 }
 
@@ -124,10 +122,7 @@ mod tests {
 
         let json = serde_json::to_string(&fingerprint).unwrap();
         assert_eq!(json, format!("\"{text}\""));
-        assert_eq!(
-            serde_json::from_str::<Fingerprint>(&json).unwrap(),
-            fingerprint
-        );
+        assert_eq!(serde_json::from_str::<Fingerprint>(&json).unwrap(), fingerprint);
         assert!(serde_json::from_str::<Fingerprint>("\"00\"").is_err());
     }
 

@@ -73,10 +73,7 @@ impl Header {
         }
         // Before the multiplication: any size times 0 is harmless, but must not be let through.
         if shape.contains(&0) {
-            return Err(DatasetError::NoValues {
-                origin: origin(),
-                shape,
-            });
+            return Err(DatasetError::NoValues { origin: origin(), shape });
         }
         // The widest value in memory has 8 bytes, and a header has to fit in the sum as well.
         let values = shape
@@ -84,39 +81,24 @@ impl Header {
             .try_fold(1_usize, |product, &size| product.checked_mul(size))
             .filter(|&values| values <= isize::MAX as usize / 8 - npy::HEADER_MAX);
         let Some(values) = values else {
-            return Err(DatasetError::TooLarge {
-                origin: origin(),
-                shape,
-            });
+            return Err(DatasetError::TooLarge { origin: origin(), shape });
         };
         let body_bytes = values as u64 * stored.size();
-        Ok(Self {
-            stored,
-            endian,
-            order,
-            shape,
-            values,
-            body_bytes,
-        })
+        Ok(Self { stored, endian, order, shape, values, body_bytes })
     }
 
     /// Recognises the format and reads its header; `content` is then at the first value.
     pub(crate) fn read(content: &mut Content<'_>) -> Result<Self, DatasetError> {
         let first = content.peek(npy::MAGIC.len())?;
         if first.is_empty() {
-            Err(DatasetError::Empty {
-                origin: content.origin().clone(),
-            })
+            Err(DatasetError::Empty { origin: content.origin().clone() })
         } else if first == npy::MAGIC {
             npy::read_header(content)
         } else if idx::recognise(first) {
             idx::read_header(content)
         } else {
             let first = first.to_vec();
-            Err(DatasetError::UnknownFormat {
-                origin: content.origin().clone(),
-                first,
-            })
+            Err(DatasetError::UnknownFormat { origin: content.origin().clone(), first })
         }
     }
 }

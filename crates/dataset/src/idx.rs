@@ -32,17 +32,11 @@ pub(crate) fn read_header(content: &mut Content<'_>) -> Result<Header, DatasetEr
     content.header_bytes(&mut magic)?;
     let Some(stored) = stored(magic[2]) else {
         let origin = content.origin().clone();
-        return Err(DatasetError::UnknownFormat {
-            origin,
-            first: magic.to_vec(),
-        });
+        return Err(DatasetError::UnknownFormat { origin, first: magic.to_vec() });
     };
     let mut sizes = vec![0; 4 * usize::from(magic[3])];
     content.header_bytes(&mut sizes)?;
     let (sizes, _) = sizes.as_chunks::<4>();
-    let shape = sizes
-        .iter()
-        .map(|size| u32::from_be_bytes(*size) as usize)
-        .collect();
+    let shape = sizes.iter().map(|size| u32::from_be_bytes(*size) as usize).collect();
     Header::new(content.origin(), stored, Endian::Big, Order::C, shape)
 }

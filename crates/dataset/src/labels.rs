@@ -33,17 +33,10 @@ impl Labels {
         let (values, shape) = body::read(&mut content)?;
         let origin = || content.origin().clone();
         if shape.len() > 2 || shape.get(1).is_some_and(|&cols| cols != 1) {
-            return Err(DatasetError::LabelsShape {
-                origin: origin(),
-                shape,
-            });
+            return Err(DatasetError::LabelsShape { origin: origin(), shape });
         }
         let whole = |(row, value)| {
-            whole(value).ok_or_else(|| DatasetError::LabelNotWhole {
-                origin: origin(),
-                value,
-                row,
-            })
+            whole(value).ok_or_else(|| DatasetError::LabelNotWhole { origin: origin(), value, row })
         };
         let values = match values {
             Values::U8(values) => values.iter().map(|&v| i64::from(v)).collect(),
@@ -54,12 +47,9 @@ impl Labels {
                 let values = values.iter().map(|&v| f64::from(v)).enumerate();
                 values.map(whole).collect::<Result<_, _>>()?
             }
-            Values::F64(values) => values
-                .iter()
-                .copied()
-                .enumerate()
-                .map(whole)
-                .collect::<Result<_, _>>()?,
+            Values::F64(values) => {
+                values.iter().copied().enumerate().map(whole).collect::<Result<_, _>>()?
+            }
         };
         Ok(Self { values })
     }
@@ -106,17 +96,8 @@ mod tests {
         assert_eq!(whole(3.0), Some(3));
         assert_eq!(whole(-0.0), Some(0));
         assert_eq!(whole(-9_223_372_036_854_775_808.0), Some(i64::MIN));
-        assert_eq!(
-            whole(9_223_372_036_854_774_784.0),
-            Some(9_223_372_036_854_774_784)
-        );
-        for value in [
-            0.5,
-            9_223_372_036_854_775_808.0,
-            1e300,
-            f64::NAN,
-            f64::INFINITY,
-        ] {
+        assert_eq!(whole(9_223_372_036_854_774_784.0), Some(9_223_372_036_854_774_784));
+        for value in [0.5, 9_223_372_036_854_775_808.0, 1e300, f64::NAN, f64::INFINITY] {
             assert_eq!(whole(value), None, "{value}");
         }
     }

@@ -96,9 +96,5 @@ pub fn load(source: &Source, labels: Option<&Path>) -> Result<Dataset, DatasetEr
         Some((_, labels)) => Some(labels),
         None => None,
     };
-    Ok(Dataset {
-        name: source.dataset_name(),
-        table,
-        labels,
-    })
+    Ok(Dataset { name: source.dataset_name(), table, labels })
 }

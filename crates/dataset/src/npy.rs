@@ -39,10 +39,7 @@ pub(crate) fn read_header(content: &mut Content<'_>) -> Result<Header, DatasetEr
         (1, 0) => 2,
         (2 | 3, 0) => 4,
         _ => {
-            return Err(malformed(
-                content,
-                format!("unknown version {major}.{minor}"),
-            ));
+            return Err(malformed(content, format!("unknown version {major}.{minor}")));
         }
     };
     let mut length = [0; 4];
@@ -57,10 +54,7 @@ pub(crate) fn read_header(content: &mut Content<'_>) -> Result<Header, DatasetEr
     head.resize(text_at + length, 0);
     content.header_bytes(&mut head[text_at..])?;
     if !is_shallow(&head[text_at..]) {
-        return Err(malformed(
-            content,
-            "its brackets are nested too deeply".to_owned(),
-        ));
+        return Err(malformed(content, "its brackets are nested too deeply".to_owned()));
     }
 
     let header = match NpyHeader::from_reader(&mut head.as_slice()) {
@@ -73,16 +67,9 @@ pub(crate) fn read_header(content: &mut Content<'_>) -> Result<Header, DatasetEr
             Some(text) => describe(text),
             None => shorten(&format!("structured ({})", header.type_descriptor)),
         };
-        return Err(DatasetError::UnsupportedDtype {
-            origin: content.origin().clone(),
-            dtype,
-        });
+        return Err(DatasetError::UnsupportedDtype { origin: content.origin().clone(), dtype });
     };
-    let order = if header.layout.is_fortran() {
-        Order::Fortran
-    } else {
-        Order::C
-    };
+    let order = if header.layout.is_fortran() { Order::Fortran } else { Order::C };
     Header::new(content.origin(), stored, endian, order, header.shape)
 }
 
@@ -109,10 +96,7 @@ pub fn write_npy(table: &Table, to: &mut impl io::Write) -> io::Result<()> {
 }
 
 fn malformed(content: &Content<'_>, reason: String) -> DatasetError {
-    DatasetError::NpyHeader {
-        origin: content.origin().clone(),
-        reason,
-    }
+    DatasetError::NpyHeader { origin: content.origin().clone(), reason }
 }
 
 /// Whether brackets are nested so little that parsing takes no time to speak of. Brackets within
@@ -179,11 +163,7 @@ fn stored(descriptor: &str) -> Option<(Stored, Endian)> {
 /// A type string with the name its users know: `complex128 ('<c16')`.
 fn describe(descriptor: &str) -> String {
     let kind = descriptor.trim_start_matches(['<', '>', '|', '=']);
-    let bits = || {
-        kind.get(1..)
-            .and_then(|size| size.parse::<u16>().ok())
-            .map(|size| size * 8)
-    };
+    let bits = || kind.get(1..).and_then(|size| size.parse::<u16>().ok()).map(|size| size * 8);
     let name = match kind.as_bytes().first() {
         Some(b'b') => "bool".to_owned(),
         Some(b'O') => "object".to_owned(),

@@ -86,11 +86,7 @@ impl Source {
         let name = name.trim_start_matches(['.', '_', '-']);
         let name = &name[..name.len().min(NAME_MAX)];
         let name = name.trim_end_matches(['.', '_', '-']);
-        if name.is_empty() {
-            NAMELESS.to_owned()
-        } else {
-            name.to_owned()
-        }
+        if name.is_empty() { NAMELESS.to_owned() } else { name.to_owned() }
     }
 }
 
@@ -191,21 +187,11 @@ mod tests {
     fn only_the_bare_names_are_built_in() {
         assert_eq!(Source::from("mnist"), Source::Builtin(Builtin::Mnist));
         assert_eq!(Source::from("digits"), Source::Builtin(Builtin::Digits));
-        assert_eq!(
-            Source::from(OsString::from("digits")),
-            Source::Builtin(Builtin::Digits)
-        );
+        assert_eq!(Source::from(OsString::from("digits")), Source::Builtin(Builtin::Digits));
         for path in ["./mnist", "mnist.npy", "MNIST", "", "data/digits"] {
-            assert_eq!(
-                Source::from(path),
-                Source::File(PathBuf::from(path)),
-                "{path}"
-            );
+            assert_eq!(Source::from(path), Source::File(PathBuf::from(path)), "{path}");
         }
-        assert_eq!(
-            Source::from(PathBuf::from("mnist")),
-            Source::File(PathBuf::from("mnist"))
-        );
+        assert_eq!(Source::from(PathBuf::from("mnist")), Source::File(PathBuf::from("mnist")));
     }
 
     #[test]
@@ -242,9 +228,6 @@ mod tests {
     fn display_is_one_line() {
         let source = Source::File(PathBuf::from("a\nb\u{1b}[0m ü"));
         assert_eq!(source.to_string(), "a\\nb\\u{1b}[0m ü");
-        assert_eq!(
-            Source::Builtin(Builtin::Mnist).to_string(),
-            "built-in set mnist"
-        );
+        assert_eq!(Source::Builtin(Builtin::Mnist).to_string(), "built-in set mnist");
     }
 }

@@ -122,10 +122,7 @@ impl Table {
             (array.into(), shape)
         });
         if shape.contains(&0) {
-            return Err(DatasetError::NoValues {
-                origin: origin.clone(),
-                shape,
-            });
+            return Err(DatasetError::NoValues { origin: origin.clone(), shape });
         }
         Self::new(origin, values, shape)
     }
@@ -229,9 +226,7 @@ values_from!(U8(u8), I16(i16), I32(i32), I64(i64), F32(f32), F64(f64));
 
 /// All values of an array in row-major order.
 fn contiguous<T>(array: &Array2<T>) -> &[T] {
-    array
-        .as_slice()
-        .expect("a table's values are in standard layout")
+    array.as_slice().expect("a table's values are in standard layout")
 }
 
 fn copy_rows<T: Copy>(
@@ -242,26 +237,14 @@ fn copy_rows<T: Copy>(
     convert: impl Fn(T) -> f32,
 ) {
     let cols = array.ncols();
-    assert!(
-        out_stride >= cols,
-        "a stride of {out_stride} is less than {cols} columns"
-    );
+    assert!(out_stride >= cols, "a stride of {out_stride} is less than {cols} columns");
     let n = array.nrows();
-    assert!(
-        rows.start <= rows.end && rows.end <= n,
-        "rows {rows:?} are not among {n} rows"
-    );
+    assert!(rows.start <= rows.end && rows.end <= n, "rows {rows:?} are not among {n} rows");
     if rows.is_empty() {
         return;
     }
-    let needed = (rows.len() - 1)
-        .saturating_mul(out_stride)
-        .saturating_add(cols);
-    assert!(
-        out.len() >= needed,
-        "{} elements are too few for {needed}",
-        out.len()
-    );
+    let needed = (rows.len() - 1).saturating_mul(out_stride).saturating_add(cols);
+    assert!(out.len() >= needed, "{} elements are too few for {needed}", out.len());
     let values = &contiguous(array)[rows.start * cols..rows.end * cols];
     for (row, out) in values.chunks_exact(cols).zip(out.chunks_mut(out_stride)) {
         for (value, out) in row.iter().zip(&mut out[..cols]) {
@@ -280,31 +263,15 @@ fn check_finite<T: Copy>(
     let cols = array.ncols();
     for (row, values) in contiguous(array).chunks_exact(cols).enumerate() {
         // Without an early exit, so that the compiler can test many values at a time.
-        if values
-            .iter()
-            .fold(true, |finite, &value| finite & to_f32(value).is_finite())
-        {
+        if values.iter().fold(true, |finite, &value| finite & to_f32(value).is_finite()) {
             continue;
         }
-        let col = values
-            .iter()
-            .position(|&value| !to_f32(value).is_finite())
-            .unwrap_or(0);
+        let col = values.iter().position(|&value| !to_f32(value).is_finite()).unwrap_or(0);
         let (origin, value) = (origin.clone(), to_f64(values[col]));
         return Err(if value.is_finite() {
-            DatasetError::BeyondF32 {
-                origin,
-                value,
-                row,
-                col,
-            }
+            DatasetError::BeyondF32 { origin, value, row, col }
         } else {
-            DatasetError::NonFinite {
-                origin,
-                value,
-                row,
-                col,
-            }
+            DatasetError::NonFinite { origin, value, row, col }
         });
     }
     Ok(())

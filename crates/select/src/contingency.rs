@@ -30,28 +30,18 @@ pub fn contingency<C>(labels: &[i64], clusters: &[C], k: usize) -> Contingency
 where
     C: Copy + TryInto<usize>,
 {
-    assert_eq!(
-        labels.len(),
-        clusters.len(),
-        "labels and clusters differ in length"
-    );
+    assert_eq!(labels.len(), clusters.len(), "labels and clusters differ in length");
     let mut distinct = labels.to_vec();
     distinct.sort_unstable();
     distinct.dedup();
     let mut counts = vec![0; distinct.len() * k];
     for (label, &cluster) in labels.iter().zip(clusters) {
-        let row = distinct
-            .binary_search(label)
-            .expect("every label is in its own list");
+        let row = distinct.binary_search(label).expect("every label is in its own list");
         let column = cluster.try_into().ok().filter(|&column| column < k);
         let column = column.expect("a cluster is an index below k");
         counts[row * k + column] += 1;
     }
-    Contingency {
-        labels: distinct,
-        k,
-        counts,
-    }
+    Contingency { labels: distinct, k, counts }
 }
 
 impl Contingency {
@@ -79,9 +69,7 @@ impl Contingency {
     /// Rows of data with each label, shape `[labels.len()]`.
     #[must_use]
     pub fn row_totals(&self) -> Vec<u64> {
-        (0..self.labels.len())
-            .map(|label| self.row(label).iter().sum())
-            .collect()
+        (0..self.labels.len()).map(|label| self.row(label).iter().sum()).collect()
     }
 
     /// Rows of data in each cluster, shape `[k]`.

@@ -25,11 +25,7 @@ impl CurvePoint {
     fn rank(&self, other: &Self) -> Ordering {
         (self.inertia.is_nan())
             .cmp(&other.inertia.is_nan())
-            .then_with(|| {
-                self.inertia
-                    .partial_cmp(&other.inertia)
-                    .unwrap_or(Ordering::Equal)
-            })
+            .then_with(|| self.inertia.partial_cmp(&other.inertia).unwrap_or(Ordering::Equal))
             .then_with(|| self.init_id.cmp(&other.init_id))
     }
 }
@@ -65,11 +61,7 @@ mod tests {
     use super::*;
 
     fn point(k: usize, inertia: f64, init_id: usize) -> CurvePoint {
-        CurvePoint {
-            k,
-            inertia,
-            init_id,
-        }
+        CurvePoint { k, inertia, init_id }
     }
 
     #[test]

@@ -82,16 +82,10 @@ pub enum NoElbow {
 /// does not ascend strictly, or the lengths differ.
 pub fn find_elbow(k: &[usize], inertia: &[f64]) -> Result<Elbow, NoElbow> {
     if k.len() != inertia.len() {
-        return Err(NoElbow::LengthMismatch {
-            k: k.len(),
-            inertia: inertia.len(),
-        });
+        return Err(NoElbow::LengthMismatch { k: k.len(), inertia: inertia.len() });
     }
     if let Some(pair) = k.windows(2).find(|pair| pair[0] >= pair[1]) {
-        return Err(NoElbow::NotAscending {
-            k: pair[0],
-            next: pair[1],
-        });
+        return Err(NoElbow::NotAscending { k: pair[0], next: pair[1] });
     }
     if let Some(i) = inertia.iter().position(|value| !value.is_finite()) {
         return Err(NoElbow::NotFinite { k: k[i] });
@@ -119,14 +113,7 @@ pub fn find_elbow(k: &[usize], inertia: &[f64]) -> Result<Elbow, NoElbow> {
         }
     }
     let threshold_k: Vec<usize> = thresholds.iter().map(|&t| k[t]).collect();
-    Ok(Elbow {
-        k: threshold_k[best],
-        thresholds,
-        threshold_k,
-        score_left,
-        score_right,
-        scores,
-    })
+    Ok(Elbow { k: threshold_k[best], thresholds, threshold_k, score_left, score_right, scores })
 }
 
 #[cfg(test)]
@@ -204,10 +191,7 @@ mod tests {
     fn serialises() {
         let elbow = find_elbow(&[1, 2, 3, 4, 5], &[9.0, 4.0, 2.0, 1.5, 1.3]).expect("five points");
         let text = serde_json::to_string(&elbow).expect("plain data");
-        assert_eq!(
-            serde_json::from_str::<Elbow>(&text).expect("what was written"),
-            elbow
-        );
+        assert_eq!(serde_json::from_str::<Elbow>(&text).expect("what was written"), elbow);
     }
 
     proptest! {

@@ -44,32 +44,16 @@ pub struct LineFit {
 pub fn fit_line(x: &[f64], y: &[f64]) -> LineFit {
     assert_eq!(x.len(), y.len(), "x and y differ in length");
     if !x.iter().chain(y).all(|value| value.is_finite()) {
-        return LineFit {
-            slope: f64::NAN,
-            intercept: f64::NAN,
-            r_squared: 0.0,
-        };
+        return LineFit { slope: f64::NAN, intercept: f64::NAN, r_squared: 0.0 };
     }
     let (Some(x), Some(y)) = (Centred::new(x), Centred::new(y)) else {
-        return LineFit {
-            slope: 0.0,
-            intercept: 0.0,
-            r_squared: 1.0,
-        };
+        return LineFit { slope: 0.0, intercept: 0.0, r_squared: 1.0 };
     };
     if y.is_constant() {
-        return LineFit {
-            slope: 0.0,
-            intercept: y.mean(),
-            r_squared: 1.0,
-        };
+        return LineFit { slope: 0.0, intercept: y.mean(), r_squared: 1.0 };
     }
     if x.is_constant() {
-        return LineFit {
-            slope: 0.0,
-            intercept: y.mean(),
-            r_squared: 0.0,
-        };
+        return LineFit { slope: 0.0, intercept: y.mean(), r_squared: 0.0 };
     }
 
     // Both sums of squares are at least 1/2: one value is 0, another ±1 before
@@ -97,11 +81,7 @@ pub fn fit_line(x: &[f64], y: &[f64]) -> LineFit {
 
     let slope = beta * (y.unit / x.unit) * (x.shrink / y.shrink);
     let intercept = y.mean() - slope * x.mean();
-    LineFit {
-        slope,
-        intercept,
-        r_squared,
-    }
+    LineFit { slope, intercept, r_squared }
 }
 
 /// Values as `shrink * original = first + unit * (mean + values[i])`, where
@@ -138,13 +118,7 @@ impl Centred {
                 *value -= offset;
             }
         }
-        Some(Self {
-            values,
-            offset,
-            first,
-            unit,
-            shrink,
-        })
+        Some(Self { values, offset, first, unit, shrink })
     }
 
     fn is_constant(&self) -> bool {
@@ -171,9 +145,7 @@ mod tests {
     fn a_known_line() {
         // Anscombe's first set: slope 0.5, intercept 3, R² 0.67.
         let x = [10.0, 8.0, 13.0, 9.0, 11.0, 14.0, 6.0, 4.0, 12.0, 7.0, 5.0];
-        let y = [
-            8.04, 6.95, 7.58, 8.81, 8.33, 9.96, 7.24, 4.26, 10.84, 4.82, 5.68,
-        ];
+        let y = [8.04, 6.95, 7.58, 8.81, 8.33, 9.96, 7.24, 4.26, 10.84, 4.82, 5.68];
         let fit = fit_line(&x, &y);
         close(fit.slope, 0.500_090_909_090_909_1);
         close(fit.intercept, 3.000_090_909_090_909);
@@ -199,14 +171,7 @@ mod tests {
     fn a_constant_fits_exactly() {
         for value in [0.0, 0.1, 1e300, f64::MAX, f64::MIN_POSITIVE, 5e-324, -7.3] {
             let fit = fit_line(&[1.0, 2.0, 3.0, 7.0], &[value; 4]);
-            assert_eq!(
-                fit,
-                LineFit {
-                    slope: 0.0,
-                    intercept: value,
-                    r_squared: 1.0
-                }
-            );
+            assert_eq!(fit, LineFit { slope: 0.0, intercept: value, r_squared: 1.0 });
         }
         let zeros = fit_line(&[1.0, 2.0, 3.0], &[0.0, -0.0, 0.0]);
         assert_eq!(zeros.r_squared.to_bits(), 1.0_f64.to_bits());
@@ -218,10 +183,7 @@ mod tests {
         close(fit.r_squared, 0.6);
         let fit = fit_line(&[1.0, 2.0, 3.0, 4.0], &[0.0, 0.0, 0.0, 5e-324]);
         close(fit.r_squared, 0.6);
-        let fit = fit_line(
-            &[1.0, 2.0, 3.0, 4.0],
-            &[f64::MAX, f64::MAX, f64::MAX, f64::MIN],
-        );
+        let fit = fit_line(&[1.0, 2.0, 3.0, 4.0], &[f64::MAX, f64::MAX, f64::MAX, f64::MIN]);
         close(fit.r_squared, 0.6);
     }
 
@@ -238,32 +200,11 @@ mod tests {
     #[test]
     fn degenerate_inputs() {
         let nothing = fit_line(&[], &[]);
-        assert_eq!(
-            nothing,
-            LineFit {
-                slope: 0.0,
-                intercept: 0.0,
-                r_squared: 1.0
-            }
-        );
+        assert_eq!(nothing, LineFit { slope: 0.0, intercept: 0.0, r_squared: 1.0 });
         let one = fit_line(&[4.0], &[3.0]);
-        assert_eq!(
-            one,
-            LineFit {
-                slope: 0.0,
-                intercept: 3.0,
-                r_squared: 1.0
-            }
-        );
+        assert_eq!(one, LineFit { slope: 0.0, intercept: 3.0, r_squared: 1.0 });
         let vertical = fit_line(&[4.0, 4.0], &[3.0, 5.0]);
-        assert_eq!(
-            vertical,
-            LineFit {
-                slope: 0.0,
-                intercept: 4.0,
-                r_squared: 0.0
-            }
-        );
+        assert_eq!(vertical, LineFit { slope: 0.0, intercept: 4.0, r_squared: 0.0 });
         for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
             let fit = fit_line(&[1.0, 2.0, 3.0], &[1.0, bad, 3.0]);
             assert_eq!(fit.r_squared.to_bits(), 0.0_f64.to_bits());

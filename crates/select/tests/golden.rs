@@ -8,9 +8,7 @@ use kscan_select::{contingency, find_elbow};
 use serde::Deserialize;
 
 fn golden(part: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("../../tests/golden")
-        .join(part)
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden").join(part)
 }
 
 #[derive(Deserialize)]
@@ -45,10 +43,7 @@ fn elbows_are_those_of_scikit_learn() {
         ] {
             assert_eq!(ours.len(), theirs.len(), "{what} {name}");
             for (t, (a, b)) in elbow.thresholds.iter().zip(ours.iter().zip(theirs)) {
-                assert!(
-                    (a - b).abs() <= 1e-9,
-                    "{what} {name} at {t}: {a} is not {b}"
-                );
+                assert!((a - b).abs() <= 1e-9, "{what} {name} at {t}: {a} is not {b}");
             }
         }
         if !curve.ambiguous {

@@ -43,12 +43,7 @@ impl Document {
     /// That all of it is plausible and consistent.
     pub(crate) fn check(&self) -> Result<(), Violation> {
         let version = self.typed.environment.definition_version;
-        equal(
-            FILE,
-            "environment.definition_version",
-            version,
-            DEFINITION_VERSION,
-        )?;
+        equal(FILE, "environment.definition_version", version, DEFINITION_VERSION)?;
         check_config(&self.typed.config)?;
         check_planned(&self.typed)?;
         for (index, run) in self.typed.runs.iter().enumerate() {
@@ -72,38 +67,18 @@ impl Document {
         equal(FILE, "data.name", data.name.as_str(), &dataset.name)?;
         equal(FILE, "data.rows", data.rows, table.rows() as u64)?;
         equal(FILE, "data.cols", data.cols, table.cols() as u64)?;
-        equal(
-            FILE,
-            "data.dtype",
-            data.dtype.as_str(),
-            table.dtype().name(),
-        )?;
+        equal(FILE, "data.dtype", data.dtype.as_str(), table.dtype().name())?;
         let fingerprint = table.fingerprint().to_string();
         equal(FILE, "data.fingerprint", &data.fingerprint, &fingerprint)?;
         if !(self.has_no_results() && data.constant_cols == 0) {
-            equal(
-                FILE,
-                "data.constant_cols",
-                data.constant_cols,
-                constant_cols,
-            )?;
+            equal(FILE, "data.constant_cols", data.constant_cols, constant_cols)?;
         }
         match (&data.labels, &dataset.labels) {
             (Some(found), Some(labels)) => {
                 let classes = labels.classes();
-                equal_lists(
-                    FILE,
-                    "data.labels.classes",
-                    found.classes.iter(),
-                    classes.iter(),
-                )?;
+                equal_lists(FILE, "data.labels.classes", found.classes.iter(), classes.iter())?;
                 let fingerprint = labels.fingerprint().to_string();
-                equal(
-                    FILE,
-                    "data.labels.fingerprint",
-                    &found.fingerprint,
-                    &fingerprint,
-                )
+                equal(FILE, "data.labels.fingerprint", &found.fingerprint, &fingerprint)
             }
             (None, None) => Ok(()),
             (Some(_), None) => Err(impossible(FILE, "data.labels is there, but no labels are")),
@@ -164,10 +139,7 @@ fn check_planned(document: &ScanDocument) -> Result<(), Violation> {
         }
     }
     missing = missing.or(planned.next());
-    let failed = document
-        .runs
-        .iter()
-        .position(|run| run.status == RunStatus::Failed);
+    let failed = document.runs.iter().position(|run| run.status == RunStatus::Failed);
     let status = match (missing, failed) {
         (Some(_), _) => ScanStatus::Interrupted,
         (None, Some(_)) => ScanStatus::Partial,
@@ -203,14 +175,9 @@ fn check_run(document: &ScanDocument, run: &RunDocument) -> Result<(), String> {
         ensure_that(run.init_rows.is_empty(), "it failed, but has init_rows")?;
         return what.map_or(Ok(()), Err);
     }
-    let (Some(inertia), Some(n_iter), Some(stop), Some(digest), Some(distinct), Some(_)) = (
-        run.inertia,
-        run.n_iter,
-        run.stop,
-        &run.digest,
-        run.distinct_clusters,
-        run.relocated,
-    ) else {
+    let (Some(inertia), Some(n_iter), Some(stop), Some(digest), Some(distinct), Some(_)) =
+        (run.inertia, run.n_iter, run.stop, &run.digest, run.distinct_clusters, run.relocated)
+    else {
         let lacking = results.iter().find(|(_, is_there)| !is_there);
         let name = lacking.map_or("", |(name, _)| name);
         return Err(format!("it succeeded without the result {name}"));
@@ -220,20 +187,14 @@ fn check_run(document: &ScanDocument, run: &RunDocument) -> Result<(), String> {
     ensure_that(sane, &format!("inertia is {inertia}"))?;
     let max_iter = config.max_iter;
     let sane = (1..=max_iter).contains(&n_iter);
-    ensure_that(
-        sane,
-        &format!("n_iter is {n_iter}, and max_iter {max_iter}"),
-    )?;
+    ensure_that(sane, &format!("n_iter is {n_iter}, and max_iter {max_iter}"))?;
     let sane = match stop.to_string().as_str() {
         // Every row's label is new in the first iteration.
         "labels" => n_iter >= 2,
         "max_iter" => n_iter == max_iter,
         _ => true,
     };
-    ensure_that(
-        sane,
-        &format!("it stopped by {stop} after {n_iter} iterations"),
-    )?;
+    ensure_that(sane, &format!("it stopped by {stop} after {n_iter} iterations"))?;
     let digest = digest.to_string();
     let hex = digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
     ensure_that(hex, "digest is not 64 hex digits")?;
@@ -249,10 +210,7 @@ fn check_init_rows(config: &ScanConfig, run: &RunDocument, rows: u64) -> Result<
         InitMethod::KMeansPlusPlus | InitMethod::Random => run.k as usize,
     };
     let found = run.init_rows.len();
-    ensure_that(
-        found == count,
-        &format!("init_rows has {found} rows, not {count}"),
-    )?;
+    ensure_that(found == count, &format!("init_rows has {found} rows, not {count}"))?;
     let beyond = run.init_rows.iter().position(|row| row.0 >= rows);
     if let Some(index) = beyond {
         return Err(format!("init_rows[{index}] is beyond the {rows} rows"));
@@ -288,26 +246,14 @@ fn check_best(document: &ScanDocument) -> Result<(), Violation> {
     let expected_ks = expected.iter().map(|run| run.k);
     equal_lists(FILE, "the k of best", ks, expected_ks)?;
     for (index, (best, run)) in document.best.iter().zip(expected).enumerate() {
-        let BestRun {
-            init_id,
-            inertia,
-            n_iter,
-            digest,
-            file,
-            ..
-        } = best;
+        let BestRun { init_id, inertia, n_iter, digest, file, .. } = best;
         let what = |field| format!("best[{index}].{field}");
         equal(FILE, what("init_id"), *init_id, run.init_id)?;
         let expected = run.inertia.unwrap_or(f64::NAN);
         equal(FILE, what("inertia"), *inertia, expected)?;
         equal(FILE, what("n_iter"), *n_iter, run.n_iter.unwrap_or(0))?;
         let expected = run.digest.as_ref().map(ToString::to_string);
-        equal(
-            FILE,
-            what("digest"),
-            digest.to_string(),
-            expected.unwrap_or_default(),
-        )?;
+        equal(FILE, what("digest"), digest.to_string(), expected.unwrap_or_default())?;
         equal(FILE, what("file"), file, &RunFolder::best_model_name(run.k))?;
     }
     Ok(())

@@ -80,27 +80,14 @@ pub(crate) fn check(
         check_replay(rows, config, claim)?;
     }
 
-    let distinct = seen
-        .clusters
-        .iter()
-        .filter(|cluster| cluster.count() > 0)
-        .count();
+    let distinct = seen.clusters.iter().filter(|cluster| cluster.count() > 0).count();
     let found = run.distinct_clusters.unwrap_or(0) as usize;
-    equal(
-        file,
-        "the number of clusters that have rows",
-        distinct,
-        found,
-    )?;
+    equal(file, "the number of clusters that have rows", distinct, found)?;
     let inertia = run.inertia.unwrap_or(f64::NAN);
     let tolerance = INERTIA_TOLERANCE * seen.inertia;
     let what = "the inertia that scan.json gives it";
     near(file, what, inertia, seen.inertia, tolerance)?;
-    let found = run
-        .digest
-        .as_ref()
-        .map(ToString::to_string)
-        .unwrap_or_default();
+    let found = run.digest.as_ref().map(ToString::to_string).unwrap_or_default();
     let expected = digest(claim, &seen.labels, rows.d());
     equal(file, "the digest that scan.json gives it", found, expected)?;
     Ok(replayed)
@@ -205,11 +192,8 @@ fn check_shifted(rows: &Rows, claim: &Claim<'_>, seen: &Seen) -> Result<(), Viol
 fn check_replay(rows: &Rows, config: &ScanConfig, claim: &Claim<'_>) -> Result<(), Violation> {
     let &Claim { file, run, .. } = claim;
     let first: Vec<f64> = claim.init_centers.iter().map(|&x| f64::from(x)).collect();
-    let limits = Limits {
-        max_iter: config.max_iter,
-        tol: config.tol,
-        n_iter: run.n_iter.unwrap_or(0),
-    };
+    let limits =
+        Limits { max_iter: config.max_iter, tol: config.tol, n_iter: run.n_iter.unwrap_or(0) };
     let again = replay(rows, rows.padded(first.iter()), limits);
     let found = run.n_iter.unwrap_or(0);
     let what = "the n_iter that scan.json gives it, done again,";
@@ -218,10 +202,7 @@ fn check_replay(rows: &Rows, config: &ScanConfig, claim: &Claim<'_>) -> Result<(
     let what = "the stop that scan.json gives it, done again,";
     equal(file, what, found.as_str(), again.stop)?;
     let spread = rows.mean_variance().sqrt();
-    let centers = again
-        .centers
-        .chunks_exact(rows.stride())
-        .flat_map(|row| &row[..rows.d()]);
+    let centers = again.centers.chunks_exact(rows.stride()).flat_map(|row| &row[..rows.d()]);
     for (at, (&found, &expected)) in claim.centers.iter().zip(centers).enumerate() {
         let tolerance = 1e-9 * (spread + expected.abs());
         let what = format!("{}, done again,", element(rows, claim, at));
@@ -232,12 +213,7 @@ fn check_replay(rows: &Rows, config: &ScanConfig, claim: &Claim<'_>) -> Result<(
 
 /// `centers[2][17]`
 fn element(rows: &Rows, claim: &Claim<'_>, at: usize) -> String {
-    format!(
-        "{}[{}][{}]",
-        claim.centers_name,
-        at / rows.d(),
-        at % rows.d()
-    )
+    format!("{}[{}][{}]", claim.centers_name, at / rows.d(), at % rows.d())
 }
 
 fn norm(x: &[f64]) -> f64 {
@@ -252,9 +228,7 @@ fn digest(claim: &Claim<'_>, labels: &[usize], d: usize) -> String {
     for size in [run.k as usize, labels.len(), d] {
         hasher.update(&(size as u64).to_le_bytes());
     }
-    let labels = labels
-        .iter()
-        .flat_map(|&label| (label as u32).to_le_bytes());
+    let labels = labels.iter().flat_map(|&label| (label as u32).to_le_bytes());
     hasher.update(&labels.collect::<Vec<u8>>());
     for x in claim.centers {
         hasher.update(&x.to_le_bytes());

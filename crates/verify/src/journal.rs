@@ -37,11 +37,7 @@ pub(crate) fn check<'a>(
             Entry::Failed(failed) => failed.run,
         };
         let planned = recovered.key.k.contains(&run.k) && run.init_id < typed.config.n_init;
-        ensure(
-            planned,
-            FILE,
-            format_args!("the run {run} was not to be done"),
-        )?;
+        ensure(planned, FILE, format_args!("the run {run} was not to be done"))?;
         entries.insert((run.k, run.init_id), entry);
     }
     for run in &typed.runs {
@@ -53,12 +49,7 @@ pub(crate) fn check<'a>(
     }
     if typed.status != ScanStatus::Interrupted {
         // Entries are of planned runs, and all planned ones are in scan.json.
-        equal(
-            FILE,
-            "the number of runs in it",
-            entries.len(),
-            typed.runs.len(),
-        )?;
+        equal(FILE, "the number of runs in it", entries.len(), typed.runs.len())?;
     }
     Ok(entries)
 }
@@ -74,10 +65,7 @@ fn check_key(key: &JournalKey, config: &ScanConfig, fingerprint: &str) -> Result
                 let is_init = key.init == init;
                 (init, is_init)
             }
-            Err(_) => (
-                "that of given centroids".to_owned(),
-                key.init.starts_with("given "),
-            ),
+            Err(_) => ("that of given centroids".to_owned(), key.init.starts_with("given ")),
         },
     };
     let scale = match config.scale {
@@ -85,18 +73,8 @@ fn check_key(key: &JournalKey, config: &ScanConfig, fingerprint: &str) -> Result
         ScaleMethod::None => "none",
     };
     let version = key.definition_version;
-    equal(
-        FILE,
-        "the key's version of definitions",
-        version,
-        DEFINITION_VERSION,
-    )?;
-    equal(
-        FILE,
-        "the key's fingerprint",
-        key.fingerprint.as_str(),
-        fingerprint,
-    )?;
+    equal(FILE, "the key's version of definitions", version, DEFINITION_VERSION)?;
+    equal(FILE, "the key's fingerprint", key.fingerprint.as_str(), fingerprint)?;
     equal(FILE, "the key's scale", key.scale.as_str(), scale)?;
     equal(FILE, "the key's seed", key.seed, config.seed)?;
     if !is_init {
@@ -151,20 +129,13 @@ fn check_entry(entry: &Entry, run: &RunDocument) -> Result<(), Violation> {
             let distinct = Some(record.distinct_clusters);
             same("distinct_clusters", distinct, (run, run.distinct_clusters))?;
             same("relocated", Some(record.relocated), (run, run.relocated))?;
-            same(
-                "log",
-                &log(record.run.log_name(record.attempt)),
-                (run, &run.log),
-            )
+            same("counters", Some(record.counters), (run, run.counters))?;
+            same("log", &log(record.run.log_name(record.attempt)), (run, &run.log))
         }
         Entry::Failed(failed) => {
             same("status", RunStatus::Failed, (run, run.status))?;
             same("attempts", failed.attempt.0, (run, run.attempts))?;
-            same(
-                "log",
-                &log(failed.run.log_name(failed.attempt)),
-                (run, &run.log),
-            )?;
+            same("log", &log(failed.run.log_name(failed.attempt)), (run, &run.log))?;
             same("error", Some(&failed.error), (run, run.error.as_ref()))
         }
     }
@@ -177,19 +148,11 @@ pub(crate) fn check_model(
     model: &BestModel,
 ) -> Result<(), Violation> {
     let Some(Entry::Finished(record)) = entries.get(&(run.k, run.init_id)) else {
-        return Err(impossible(
-            FILE,
-            format_args!("the run {} is not in it", name(run)),
-        ));
+        return Err(impossible(FILE, format_args!("the run {} is not in it", name(run))));
     };
     let what = format!("centroids of the run {}", name(run));
     let bits = |x: &f64| format!("{x:e} ({:#x})", x.to_bits());
-    equal_lists(
-        FILE,
-        what,
-        record.centroids.iter().map(bits),
-        model.centers.iter().map(bits),
-    )?;
+    equal_lists(FILE, what, record.centroids.iter().map(bits), model.centers.iter().map(bits))?;
     let what = format!("init_centers of the run {}", name(run));
     let bits = |x: &f32| format!("{x:e} ({:#x})", x.to_bits());
     let found = record.init_centers.iter().map(bits);

@@ -189,20 +189,13 @@ pub fn verify(
         folder,
         dataset,
         document: &document.typed,
-        replay: if options.replay {
-            Replay::Always
-        } else {
-            Replay::WhereNeeded
-        },
+        replay: if options.replay { Replay::Always } else { Replay::WhereNeeded },
     };
     let ScanDocument { runs, best, .. } = scan.document;
     let mut verified = Verified {
         ks: best.len(),
         runs: runs.len(),
-        failed: runs
-            .iter()
-            .filter(|run| run.status == RunStatus::Failed)
-            .count(),
+        failed: runs.iter().filter(|run| run.status == RunStatus::Failed).count(),
         ..Verified::default()
     };
 
@@ -212,9 +205,7 @@ pub fn verify(
         on(Step::Tables);
         tables::check(folder, &document)?;
         models = scan.read_models(&moments)?;
-        rows = models
-            .first()
-            .map(|(_, model)| Rows::new(&dataset.table, model));
+        rows = models.first().map(|(_, model)| Rows::new(&dataset.table, model));
     }
     if let Some(rows) = &rows {
         for (run, model) in &models {
@@ -236,10 +227,7 @@ pub fn verify(
     if let Some(rows) = rows.filter(|_| options.every_run) {
         for run in runs.iter().filter(|&run| !is_model(run)) {
             if let Some(Entry::Finished(record)) = entries.get(&(run.k, run.init_id)) {
-                on(Step::Run {
-                    k: run.k,
-                    init_id: run.init_id,
-                });
+                on(Step::Run { k: run.k, init_id: run.init_id });
                 let replayed =
                     scan.check_run(&rows, run, &record.centroids, &record.init_centers)?;
                 verified.replayed += usize::from(replayed);

@@ -16,12 +16,7 @@ pub(crate) fn read(
     let model = model.map_err(|source| unreadable(file, source))?;
     let shape = |(rows, cols)| format!("[{rows}, {cols}]");
     let expected = shape((best.k as usize, d));
-    equal(
-        file,
-        "the shape of centers",
-        shape(model.centers.dim()),
-        expected,
-    )?;
+    equal(file, "the shape of centers", shape(model.centers.dim()), expected)?;
     equal(file, "the length of labels", model.labels.len(), n)?;
     Ok(model)
 }

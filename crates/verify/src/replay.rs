@@ -33,21 +33,15 @@ pub(crate) fn replay(rows: &Rows, mut centers: Vec<f64>, limits: Limits) -> Repl
     for n_iter in 1..=limits.n_iter {
         let mut changed = false;
         rows.for_each(|row, x| {
-            let distances: Vec<f64> = centers
-                .chunks_exact(stride)
-                .map(|center| squared_distance(x, center))
-                .collect();
+            let distances: Vec<f64> =
+                centers.chunks_exact(stride).map(|center| squared_distance(x, center)).collect();
             let nearest = first_smallest(&distances);
             changed |= nearest != labels[row];
             labels[row] = nearest;
             own[row] = distances[nearest];
         });
         let means = means(rows, k, &relocated(k, &labels, &own));
-        let shift: f64 = centers
-            .iter()
-            .zip(&means)
-            .map(|(c, m)| (c - m) * (c - m))
-            .sum();
+        let shift: f64 = centers.iter().zip(&means).map(|(c, m)| (c - m) * (c - m)).sum();
         centers = means;
         let stop = if !changed {
             "labels"
@@ -58,17 +52,9 @@ pub(crate) fn replay(rows: &Rows, mut centers: Vec<f64>, limits: Limits) -> Repl
         } else {
             continue;
         };
-        return Replayed {
-            centers,
-            n_iter,
-            stop,
-        };
+        return Replayed { centers, n_iter, stop };
     }
-    Replayed {
-        centers,
-        n_iter: limits.n_iter,
-        stop: "nothing",
-    }
+    Replayed { centers, n_iter: limits.n_iter, stop: "nothing" }
 }
 
 /// `labels`, with the farthest rows given to the empty clusters.
@@ -101,12 +87,6 @@ fn means(rows: &Rows, k: usize, labels: &[usize]) -> Vec<f64> {
             largest = j;
         }
     }
-    let of = |sum: &Sums| {
-        (0..rows.stride())
-            .map(|i| sum.mean(i))
-            .collect::<Vec<f64>>()
-    };
-    sums.iter()
-        .flat_map(|sum| of(if sum.count() > 0 { sum } else { &sums[largest] }))
-        .collect()
+    let of = |sum: &Sums| (0..rows.stride()).map(|i| sum.mean(i)).collect::<Vec<f64>>();
+    sums.iter().flat_map(|sum| of(if sum.count() > 0 { sum } else { &sums[largest] })).collect()
 }

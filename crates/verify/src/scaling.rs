@@ -35,11 +35,7 @@ impl Moments {
                 variance[i] <= count * f64::EPSILON * variance[i] + rounding * rounding
             })
             .collect();
-        Self {
-            mean,
-            std: variance.iter().map(|variance| variance.sqrt()).collect(),
-            constant,
-        }
+        Self { mean, std: variance.iter().map(|variance| variance.sqrt()).collect(), constant }
     }
 
     pub(crate) fn constant_columns(&self) -> u64 {
@@ -176,12 +172,7 @@ impl Rows {
             ("scale_std", &model.scale_std, &self.std),
         ] {
             let bits = |x: &f64| format!("{x:e} ({:#x})", x.to_bits());
-            equal_lists(
-                file,
-                what,
-                found.iter().map(bits),
-                expected.iter().map(bits),
-            )?;
+            equal_lists(file, what, found.iter().map(bits), expected.iter().map(bits))?;
         }
         Ok(())
     }

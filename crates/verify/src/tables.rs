@@ -15,11 +15,7 @@ struct Csv {
 
 impl Csv {
     fn read(folder: &RunFolder, path: &Path) -> Result<Self, Violation> {
-        let file = path
-            .strip_prefix(folder.path())
-            .unwrap_or(path)
-            .display()
-            .to_string();
+        let file = path.strip_prefix(folder.path()).unwrap_or(path).display().to_string();
         let read = || -> csv::Result<_> {
             let mut reader = csv::Reader::from_path(path)?;
             let texts = |record: &csv::StringRecord| record.iter().map(str::to_owned).collect();
@@ -31,25 +27,18 @@ impl Csv {
             Ok((columns, rows))
         };
         let (columns, rows) = read().map_err(|source| unreadable(&file, source))?;
-        Ok(Self {
-            file,
-            columns,
-            rows,
-        })
+        Ok(Self { file, columns, rows })
     }
 
     /// That there are `count` rows, and that they have the columns `required`.
     fn check_shape(&self, count: usize, required: &[&str]) -> Result<(), Violation> {
         equal(&self.file, "the number of rows", self.rows.len(), count)?;
         // A table that never had a row has no names either.
-        let lacking = required
-            .iter()
-            .find(|&&name| !self.columns.iter().any(|c| c == name));
+        let lacking = required.iter().find(|&&name| !self.columns.iter().any(|c| c == name));
         match lacking {
-            Some(name) if count > 0 => Err(impossible(
-                &self.file,
-                format_args!("there is no column {name}"),
-            )),
+            Some(name) if count > 0 => {
+                Err(impossible(&self.file, format_args!("there is no column {name}")))
+            }
             _ => Ok(()),
         }
     }
@@ -83,17 +72,14 @@ fn is_same(cell: &str, value: &Value) -> bool {
         Value::Bool(truth) => cell == truth.to_string(),
         Value::Number(number) => match number.as_u64() {
             Some(number) => cell.parse() == Ok(number) || same_bits(cell, number as f64),
-            None => number
-                .as_f64()
-                .is_some_and(|number| same_bits(cell, number)),
+            None => number.as_f64().is_some_and(|number| same_bits(cell, number)),
         },
         Value::Array(_) | Value::Object(_) => false,
     }
 }
 
 fn same_bits(cell: &str, number: f64) -> bool {
-    cell.parse()
-        .is_ok_and(|cell: f64| cell.to_bits() == number.to_bits())
+    cell.parse().is_ok_and(|cell: f64| cell.to_bits() == number.to_bits())
 }
 
 /// That `runs.csv`, `curve.csv` and `elbow.csv` say what `scan.json` says. A column that this crate
@@ -102,9 +88,8 @@ pub(crate) fn check(folder: &RunFolder, document: &Document) -> Result<(), Viola
     let json = &document.json;
 
     let runs = Csv::read(folder, &folder.runs_csv())?;
-    let required = [
-        "k", "init_id", "status", "inertia", "n_iter", "stop", "digest", "attempts", "error",
-    ];
+    let required =
+        ["k", "init_id", "status", "inertia", "n_iter", "stop", "digest", "attempts", "error"];
     runs.check_shape(document.typed.runs.len(), &required)?;
     runs.check_cells(|row, column| json["runs"][row].get(column))?;
 
@@ -148,18 +133,8 @@ pub(crate) fn check_contingency(
     let columns: Vec<String> = std::iter::once("label".to_owned())
         .chain(clusters_of.map(|cluster| cluster.to_string()))
         .collect();
-    equal(
-        &csv.file,
-        "the header",
-        csv.columns.join(","),
-        columns.join(","),
-    )?;
-    equal(
-        &csv.file,
-        "the number of rows",
-        csv.rows.len(),
-        classes.len(),
-    )?;
+    equal(&csv.file, "the header", csv.columns.join(","), columns.join(","))?;
+    equal(&csv.file, "the number of rows", csv.rows.len(), classes.len())?;
     for ((row, class), counts) in csv.rows.iter().zip(&classes).zip(&counts) {
         let expected = std::iter::once(class.to_string()).chain(counts.iter().map(u64::to_string));
         for ((column, cell), expected) in columns.iter().zip(row).zip(expected) {

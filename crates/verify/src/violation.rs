@@ -100,17 +100,11 @@ impl Violation {
 }
 
 pub(crate) fn unreadable(file: &str, source: impl Into<Box<dyn Error + Send + Sync>>) -> Violation {
-    Violation::Unreadable {
-        file: file.to_owned(),
-        source: source.into(),
-    }
+    Violation::Unreadable { file: file.to_owned(), source: source.into() }
 }
 
 pub(crate) fn impossible(file: &str, what: impl Display) -> Violation {
-    Violation::Impossible {
-        file: file.to_owned(),
-        what: what.to_string(),
-    }
+    Violation::Impossible { file: file.to_owned(), what: what.to_string() }
 }
 
 /// That `found`, which `file` has as `what`, is `expected`.
@@ -143,12 +137,7 @@ pub(crate) fn equal_lists<T: PartialEq + Display>(
     found: impl ExactSizeIterator<Item = T>,
     expected: impl ExactSizeIterator<Item = T>,
 ) -> Result<(), Violation> {
-    equal(
-        file,
-        format_args!("the length of {what}"),
-        found.len(),
-        expected.len(),
-    )?;
+    equal(file, format_args!("the length of {what}"), found.len(), expected.len())?;
     for (index, (found, expected)) in found.zip(expected).enumerate() {
         if found != expected {
             return equal(file, format_args!("{what}[{index}]"), found, expected);
@@ -179,9 +168,5 @@ pub(crate) fn near(
 
 /// That `holds`; otherwise `what` cannot be.
 pub(crate) fn ensure(holds: bool, file: &str, what: impl Display) -> Result<(), Violation> {
-    if holds {
-        Ok(())
-    } else {
-        Err(impossible(file, what))
-    }
+    if holds { Ok(()) } else { Err(impossible(file, what)) }
 }

@@ -20,11 +20,7 @@ fn mnist() {
     let values = u8_values(&mnist);
     let sum: u64 = values.iter().map(|&v| u64::from(v)).sum();
     assert!((sum as f64 / values.len() as f64 / 255.0 - 0.1307).abs() < 1e-4);
-    let constant = values
-        .columns()
-        .into_iter()
-        .filter(|c| c.iter().all(|v| v == &c[0]))
-        .count();
+    let constant = values.columns().into_iter().filter(|c| c.iter().all(|v| v == &c[0])).count();
     assert_eq!(constant, 67);
 
     let labels = mnist.labels.unwrap();

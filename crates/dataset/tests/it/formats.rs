@@ -21,9 +21,7 @@ fn expected(kind: &str) -> Values {
     where
         Values: From<Array2<T>>,
     {
-        Array2::from_shape_vec((3, 8), values.collect())
-            .unwrap()
-            .into()
+        Array2::from_shape_vec((3, 8), values.collect()).unwrap().into()
     }
     match kind {
         "u1" => rows(unsigned()),
@@ -53,11 +51,7 @@ fn numpy_files_of_every_dtype_and_order() {
     ] {
         let c = read(&fixture(&format!("{kind}-le-c.npy"))).unwrap();
         assert_eq!(c.dtype(), dtype, "{kind}");
-        assert_eq!(
-            (c.rows(), c.cols(), c.shape()),
-            (3, 8, &[3, 2, 4][..]),
-            "{kind}"
-        );
+        assert_eq!((c.rows(), c.cols(), c.shape()), (3, 8, &[3, 2, 4][..]), "{kind}");
         assert_eq!(c.values(), &expected(kind), "{kind}");
 
         for other in ["le-f", "be-c"] {
@@ -86,30 +80,10 @@ fn idx_files_of_every_dtype() {
     let files: [(u8, &str, Vec<u8>); 6] = [
         (0x08, "u1", unsigned().collect()),
         (0x09, "i1", signed().flat_map(i8::to_be_bytes).collect()),
-        (
-            0x0B,
-            "i2",
-            signed().flat_map(|v| i16::from(v).to_be_bytes()).collect(),
-        ),
-        (
-            0x0C,
-            "i4",
-            signed().flat_map(|v| i32::from(v).to_be_bytes()).collect(),
-        ),
-        (
-            0x0D,
-            "f4",
-            signed()
-                .flat_map(|v| (f32::from(v) / 4.0).to_be_bytes())
-                .collect(),
-        ),
-        (
-            0x0E,
-            "f8",
-            signed()
-                .flat_map(|v| (f64::from(v) / 4.0).to_be_bytes())
-                .collect(),
-        ),
+        (0x0B, "i2", signed().flat_map(|v| i16::from(v).to_be_bytes()).collect()),
+        (0x0C, "i4", signed().flat_map(|v| i32::from(v).to_be_bytes()).collect()),
+        (0x0D, "f4", signed().flat_map(|v| (f32::from(v) / 4.0).to_be_bytes()).collect()),
+        (0x0E, "f8", signed().flat_map(|v| (f64::from(v) / 4.0).to_be_bytes()).collect()),
     ];
     for (type_byte, kind, body) in files {
         let table = dir.table(&idx(type_byte, &[3, 2, 4], &body)).unwrap();
@@ -119,13 +93,8 @@ fn idx_files_of_every_dtype() {
         assert_eq!(table.fingerprint(), same.fingerprint(), "{kind}");
     }
 
-    let bytes = dir
-        .table(&idx(0x09, &[2, 2], &[0x80, 0xff, 0x00, 0x7f]))
-        .unwrap();
-    assert_eq!(
-        bytes.values(),
-        &Values::I16(ndarray::array![[-128, -1], [0, 127]])
-    );
+    let bytes = dir.table(&idx(0x09, &[2, 2], &[0x80, 0xff, 0x00, 0x7f])).unwrap();
+    assert_eq!(bytes.values(), &Values::I16(ndarray::array![[-128, -1], [0, 127]]));
 }
 
 #[test]
@@ -134,10 +103,7 @@ fn compression_and_names_do_not_matter() {
     let npy = std::fs::read(fixture("f4-le-f.npy")).unwrap();
     let plain = dir.table(&npy).unwrap();
     assert_eq!(dir.table(&gzip(&npy)).unwrap(), plain);
-    assert_eq!(
-        read(&dir.file("misleading-idx3-ubyte", &gzip(&npy))).unwrap(),
-        plain
-    );
+    assert_eq!(read(&dir.file("misleading-idx3-ubyte", &gzip(&npy))).unwrap(), plain);
     assert_eq!(read(&dir.file("misleading.gz", &npy)).unwrap(), plain);
 
     // A gzip file may have several members; here the header itself is split between them.
@@ -148,38 +114,24 @@ fn compression_and_names_do_not_matter() {
     let values = Values::U8(ndarray::array![[1, 2, 3], [4, 5, 6]]);
     assert_eq!(dir.table(&idx).unwrap().values(), &values);
     assert_eq!(dir.table(&gzip(&idx)).unwrap().values(), &values);
-    assert_eq!(
-        read(&dir.file("misleading.npy.gz", &idx)).unwrap().values(),
-        &values
-    );
+    assert_eq!(read(&dir.file("misleading.npy.gz", &idx)).unwrap().values(), &values);
 }
 
 #[test]
 fn arrays_of_any_number_of_dimensions() {
     let dir = Dir::new();
     let shape = |table: &Table| (table.rows(), table.cols(), table.shape().to_vec());
-    let one = dir
-        .table(&npy("<f4", "(3,)", &f32_le(&[1.0, 2.0, 3.0])))
-        .unwrap();
+    let one = dir.table(&npy("<f4", "(3,)", &f32_le(&[1.0, 2.0, 3.0]))).unwrap();
     assert_eq!(shape(&one), (3, 1, vec![3]));
-    let two = dir
-        .table(&npy("<f4", "(1, 3)", &f32_le(&[1.0, 2.0, 3.0])))
-        .unwrap();
+    let two = dir.table(&npy("<f4", "(1, 3)", &f32_le(&[1.0, 2.0, 3.0]))).unwrap();
     assert_eq!(shape(&two), (1, 3, vec![1, 3]));
-    let five = dir
-        .table(&idx(0x08, &[2, 1, 2, 1, 2], &[0, 1, 2, 3, 4, 5, 6, 7]))
-        .unwrap();
+    let five = dir.table(&idx(0x08, &[2, 1, 2, 1, 2], &[0, 1, 2, 3, 4, 5, 6, 7])).unwrap();
     assert_eq!(shape(&five), (2, 4, vec![2, 1, 2, 1, 2]));
-    assert_eq!(
-        five.values(),
-        &Values::U8(ndarray::array![[0, 1, 2, 3], [4, 5, 6, 7]])
-    );
+    assert_eq!(five.values(), &Values::U8(ndarray::array![[0, 1, 2, 3], [4, 5, 6, 7]]));
 
     // numpy says "Fortran" of arrays that are both, such as those of one dimension.
     let header = "{'descr': '<f4', 'fortran_order': True, 'shape': (3,), }";
-    let both = dir
-        .table(&npy_raw(header, &f32_le(&[1.0, 2.0, 3.0])))
-        .unwrap();
+    let both = dir.table(&npy_raw(header, &f32_le(&[1.0, 2.0, 3.0]))).unwrap();
     assert_eq!(both, one);
 }
 
@@ -209,11 +161,8 @@ fn a_pipe_is_read_like_a_file() {
     let bytes = std::fs::read(fixture("f8-le-f.npy")).unwrap();
     for bytes in [bytes.clone(), gzip(&bytes)] {
         // cat holds the pipe's other end, whose length nobody knows beforehand.
-        let mut cat = Command::new("cat")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut cat =
+            Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         cat.stdin.take().unwrap().write_all(&bytes).unwrap();
         let pipe = std::os::fd::AsRawFd::as_raw_fd(cat.stdout.as_ref().unwrap());
         let table = read(format!("/proc/self/fd/{pipe}").as_ref()).unwrap();

@@ -29,10 +29,7 @@ fn declared_sizes_are_not_believed() {
     for (bytes, declared) in far_too_much {
         for file in [&bytes, &gzip(&bytes)] {
             let error = dir.error(file);
-            let DatasetError::Truncated {
-                expected, found, ..
-            } = error
-            else {
+            let DatasetError::Truncated { expected, found, .. } = error else {
                 panic!("{error:?}")
             };
             assert_eq!(found, bytes.len() as u64);
@@ -59,13 +56,7 @@ fn declared_sizes_that_overflow() {
         assert!(matches!(error, DatasetError::TooLarge { .. }), "{error:?}");
     }
     // As many dimensions as there can be, all of them harmless.
-    assert_eq!(
-        dir.table(&idx(0x08, &[1; 255], &[7]))
-            .unwrap()
-            .shape()
-            .len(),
-        255
-    );
+    assert_eq!(dir.table(&idx(0x08, &[1; 255], &[7])).unwrap().shape().len(), 255);
 }
 
 /// The header's parser tries nested brackets again and again.
@@ -81,18 +72,10 @@ fn headers_that_take_long_to_parse() {
     }
     // As deep and as long as is let through, and wrong at its very end.
     let elements = "'<f4',".repeat(1_600);
-    for (open, close) in [
-        ("{1:[[[[[", "]]]]]"),
-        ("{((((((", "))))))"),
-        ("{1:[([([", "])])]"),
-    ] {
+    for (open, close) in [("{1:[[[[[", "]]]]]"), ("{((((((", "))))))"), ("{1:[([([", "])])]")] {
         dir.error(&npy_raw(&format!("{open}{elements}{close}"), &[]));
     }
-    assert!(
-        start.elapsed() < Duration::from_secs(20),
-        "{:?}",
-        start.elapsed()
-    );
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
 }
 
 #[cfg(target_os = "linux")]
@@ -100,10 +83,7 @@ fn headers_that_take_long_to_parse() {
 fn endless_files() {
     for path in ["/dev/zero", "/dev/urandom"] {
         let result = load(&Source::from(path), None);
-        assert!(
-            matches!(result, Err(DatasetError::UnknownFormat { .. })),
-            "{result:?}"
-        );
+        assert!(matches!(result, Err(DatasetError::UnknownFormat { .. })), "{result:?}");
     }
 }
 
@@ -115,12 +95,7 @@ fn valid_files() -> Vec<Vec<u8>> {
         gzip(&idx(0x0B, &[2, 2], &[0, 1, 0, 2, 0, 3, 0, 4])),
         gzip(&npy("<i2", "(2, 1)", &[1, 0, 2, 0])),
     ];
-    for name in [
-        "u1-le-f.npy",
-        "f8-be-c.npy",
-        "version-3.npy",
-        "bad-structured.npy",
-    ] {
+    for name in ["u1-le-f.npy", "f8-be-c.npy", "version-3.npy", "bad-structured.npy"] {
         files.push(std::fs::read(fixture(name)).unwrap());
     }
     files

@@ -27,11 +27,7 @@ fn any_dtype_gives_the_same_labels() {
         npy(">u2", "(3,)", &[0, 2, 0, 0, 0, 7]),
         npy("<i4", "(3,)", &[2, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0]),
         npy("<u4", "(3,)", &[2, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0]),
-        gzip(&npy(
-            "<i8",
-            "(3,)",
-            &[2_i64, 0, 7].map(i64::to_le_bytes).concat(),
-        )),
+        gzip(&npy("<i8", "(3,)", &[2_i64, 0, 7].map(i64::to_le_bytes).concat())),
         npy("<f4", "(3,)", &f32_le(&[2.0, 0.0, 7.0])),
         npy("<f8", "(3, 1)", &f64_le(&[2.0, -0.0, 7.0])),
     ] {
@@ -62,30 +58,18 @@ fn what_are_no_labels() {
     for shape in [&[4, 2][..], &[1, 4], &[4, 1, 1], &[2, 2]] {
         let body = vec![0; shape.iter().product::<u32>() as usize];
         let error = error_of(&idx(0x08, shape, &body));
-        assert!(
-            matches!(error, DatasetError::LabelsShape { .. }),
-            "{error:?}"
-        );
+        assert!(matches!(error, DatasetError::LabelsShape { .. }), "{error:?}");
         assert!(error.to_string().contains(&format!("{shape:?}")), "{error}");
     }
     for value in [0.5, f64::NAN, f64::INFINITY, 1e300] {
         let error = error_of(&npy("<f8", "(4,)", &f64_le(&[1.0, 2.0, value, 0.5])));
-        assert!(
-            matches!(error, DatasetError::LabelNotWhole { row: 2, .. }),
-            "{error:?}"
-        );
-        assert!(
-            error.to_string().contains("row 2 (counted from 0)"),
-            "{error}"
-        );
+        assert!(matches!(error, DatasetError::LabelNotWhole { row: 2, .. }), "{error:?}");
+        assert!(error.to_string().contains("row 2 (counted from 0)"), "{error}");
     }
     let error = error_of(&npy("<f4", "(4,)", &f32_le(&[1.0, 0.25, 0.0, 0.0])));
     assert!(error.to_string().contains("label 0.25 in row 1"), "{error}");
     assert!(matches!(error_of(b""), DatasetError::Empty { .. }));
-    let missing = load(
-        &Source::Builtin(Builtin::Digits),
-        Some(Path::new("/no/such/file")),
-    );
+    let missing = load(&Source::Builtin(Builtin::Digits), Some(Path::new("/no/such/file")));
     assert!(matches!(missing, Err(DatasetError::Io { .. })));
 }
 
@@ -93,9 +77,6 @@ fn what_are_no_labels() {
 fn given_labels_replace_built_in_ones() {
     let dir = Dir::new();
     let path = dir.file("y", &idx(0x08, &[1797], &[5; 1797]));
-    let labels = load(&Source::Builtin(Builtin::Digits), Some(&path))
-        .unwrap()
-        .labels
-        .unwrap();
+    let labels = load(&Source::Builtin(Builtin::Digits), Some(&path)).unwrap().labels.unwrap();
     assert_eq!(labels.classes(), [5]);
 }

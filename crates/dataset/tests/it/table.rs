@@ -11,9 +11,7 @@ fn table(values: impl Into<Values>) -> Table {
 
 #[test]
 fn rows_are_converted_with_a_stride() {
-    let table = table(Array2::from_shape_fn((5, 3), |(row, col)| {
-        (10 * row + col) as i16
-    }));
+    let table = table(Array2::from_shape_fn((5, 3), |(row, col)| (10 * row + col) as i16));
     let mut out = [-1.0; 11];
     table.copy_rows_f32(1..4, &mut out, 4);
     let padded = [10., 11., 12., -1., 20., 21., 22., -1., 30., 31., 32.];
@@ -29,28 +27,20 @@ fn every_dtype_is_rounded_to_nearest() {
         out
     };
     assert_eq!(converted(&table(array![[0_u8, 255]])), [0.0, 255.0]);
-    assert_eq!(
-        converted(&table(array![[i16::MIN, i16::MAX]])),
-        [-32768.0, 32767.0]
-    );
+    assert_eq!(converted(&table(array![[i16::MIN, i16::MAX]])), [-32768.0, 32767.0]);
     // 2^24 + 1 is a tie and goes to the even neighbour, 2^24 + 3 as well.
     assert_eq!(
         converted(&table(array![[16_777_217_i32, 16_777_219]])),
         [16_777_216.0, 16_777_220.0]
     );
-    assert_eq!(
-        converted(&table(array![[16_777_217_i64, i64::MAX]])),
-        [16_777_216.0, 9.223_372e18]
-    );
+    assert_eq!(converted(&table(array![[16_777_217_i64, i64::MAX]])), [16_777_216.0, 9.223_372e18]);
     assert_eq!(converted(&table(array![[0.1_f32, -3.5]])), [0.1, -3.5]);
     assert_eq!(converted(&table(array![[0.1_f64, 1e-300]])), [0.1, 0.0]);
 }
 
 #[test]
 fn threads_convert_disjoint_rows() {
-    let table = table(Array2::from_shape_fn((100, 7), |(row, col)| {
-        (row * 7 + col) as f64
-    }));
+    let table = table(Array2::from_shape_fn((100, 7), |(row, col)| (row * 7 + col) as f64));
     let mut out = vec![0.0; 700];
     std::thread::scope(|scope| {
         for (part, out) in out.chunks_mut(25 * 7).enumerate() {
@@ -86,10 +76,7 @@ fn values_in_memory_are_checked_like_those_of_files() {
     let no_values = from(Array2::<u8>::zeros((0, 3)).into());
     assert!(matches!(no_values, Err(DatasetError::NoValues { .. })));
     let error = from(array![[0.0, 1.0], [2.0, 1e300]].into()).unwrap_err();
-    assert!(
-        matches!(error, DatasetError::BeyondF32 { row: 1, col: 1, .. }),
-        "{error:?}"
-    );
+    assert!(matches!(error, DatasetError::BeyondF32 { row: 1, col: 1, .. }), "{error:?}");
     assert_eq!(error.origin(), &origin);
 
     // A transposed array is put into row-major order, so that fingerprints agree.
@@ -198,11 +185,7 @@ fn a_full_disk_is_reported() {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
             let taken = bytes.len().min(self.0);
             self.0 -= taken;
-            if taken == 0 {
-                Err(std::io::ErrorKind::StorageFull.into())
-            } else {
-                Ok(taken)
-            }
+            if taken == 0 { Err(std::io::ErrorKind::StorageFull.into()) } else { Ok(taken) }
         }
         fn flush(&mut self) -> std::io::Result<()> {
             Ok(())

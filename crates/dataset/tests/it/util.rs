@@ -34,9 +34,7 @@ impl Dir {
 
     /// The error that reading `bytes` as data gives.
     pub(crate) fn error(&self, bytes: &[u8]) -> DatasetError {
-        let error = self
-            .table(bytes)
-            .expect_err("the file should not be readable");
+        let error = self.table(bytes).expect_err("the file should not be readable");
         assert_presentable(&error);
         error
     }
@@ -52,9 +50,7 @@ pub(crate) fn read(path: &Path) -> Result<Table, DatasetError> {
 
 /// The path of a file written by numpy.
 pub(crate) fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/fixtures")
-        .join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
 }
 
 /// Cause and hint are each one line, in the house's form, and the cause names its origin.
@@ -62,10 +58,7 @@ pub(crate) fn assert_presentable(error: &DatasetError) {
     let (cause, hint) = (error.to_string(), error.hint());
     assert!(cause.contains(&error.origin().to_string()), "{cause}");
     for line in [&cause, &hint] {
-        assert!(
-            !line.is_empty() && !line.contains('\n') && !line.ends_with('.'),
-            "{line:?}"
-        );
+        assert!(!line.is_empty() && !line.contains('\n') && !line.ends_with('.'), "{line:?}");
     }
     let first = hint.chars().next().unwrap();
     assert!(first.is_ascii_lowercase(), "{hint}");
