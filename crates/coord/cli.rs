@@ -1,8 +1,5 @@
 //! The command line, as clap parses it. What options mean together is decided in `commands`.
-#![expect(
-    clippy::doc_markdown,
-    reason = "these comments are the help text, shown as they stand"
-)]
+#![expect(clippy::doc_markdown, reason = "these comments are the help text, shown as they stand")]
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use kscan_kmeans::{Engine, SimdLevel};
@@ -138,7 +135,7 @@ pub(crate) struct RunArgs {
     pub(crate) keep_shared: bool,
 
     /// How labels are found; every engine gives the same bits
-    #[arg(long, default_value_t = Engine::Plain)]
+    #[arg(long, default_value_t = Engine::Fast)]
     pub(crate) engine: Engine,
 
     /// Vector instructions to use instead of the best there are; every level gives the same bits
@@ -343,9 +340,8 @@ fn non_negative(text: &str) -> Result<f64, String> {
 }
 
 fn duration(text: &str) -> Result<std::time::Duration, String> {
-    let span: jiff::SignedDuration = text
-        .parse()
-        .map_err(|error: jiff::Error| error.to_string())?;
+    let span: jiff::SignedDuration =
+        text.parse().map_err(|error: jiff::Error| error.to_string())?;
     match std::time::Duration::try_from(span) {
         Ok(duration) if !duration.is_zero() => Ok(duration),
         _ => Err("it has to be longer than nothing".into()),

@@ -22,11 +22,7 @@ impl Bar {
         let total = all.add(total);
         total.set_message("reading data");
         total.enable_steady_tick(Duration::from_millis(200));
-        Self {
-            all,
-            total,
-            running: BTreeMap::new(),
-        }
+        Self { all, total, running: BTreeMap::new() }
     }
 
     fn end(&mut self, run: RunId) {
@@ -51,9 +47,7 @@ impl Sink for Bar {
             let _ = self.all.println(line);
         }
         match event {
-            Event::ScanStarted {
-                data, runs, done, ..
-            } => {
+            Event::ScanStarted { data, runs, done, .. } => {
                 self.total.set_length(*runs as u64);
                 self.total.set_position(*done as u64);
                 self.total.set_message(format!("{data}: normalising"));
@@ -71,10 +65,11 @@ impl Sink for Bar {
             Event::RunProgress { run, iterated, .. } => {
                 if let Some(line) = self.running.get(run) {
                     line.set_message(format!(
-                        "{run}  iteration {:>3}  inertia {}  {} rows changed",
+                        "{run}  iteration {:>3}  inertia {}  {} rows changed, {} looked at",
                         iterated.iteration,
                         summary::inertia(iterated.inertia),
                         iterated.rows_changed,
+                        iterated.rows_visited,
                     ));
                 }
             }

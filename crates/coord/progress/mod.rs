@@ -32,41 +32,20 @@ impl Sink for Silent {
 /// What has gone wrong, in one line; `None` of events that are no trouble.
 fn trouble(event: &Event) -> Option<String> {
     let line = match event {
-        Event::AttemptFailed {
-            run,
-            attempt,
-            error,
-            likely,
-            log,
-            retried,
-        } => {
+        Event::AttemptFailed { run, attempt, error, likely, log, retried } => {
             let likely = likely.map_or_else(String::new, |likely| format!(" ({likely})"));
             let next = if *retried { "; trying again" } else { "" };
+            format!("{run} attempt {}: {error}{likely}{next}, see {}", attempt.0, log.display())
+        }
+        Event::RunFailed { run, attempt, error, log } => {
             format!(
-                "{run} attempt {}: {error}{likely}{next}, see logs/{log}",
-                attempt.0
+                "{run} failed for good after attempt {}: {error}, see {}",
+                attempt.0,
+                log.display()
             )
         }
-        Event::RunFailed {
-            run,
-            attempt,
-            error,
-            log,
-        } => {
-            format!(
-                "{run} failed for good after attempt {}: {error}, see logs/{log}",
-                attempt.0
-            )
-        }
-        Event::RunFinished {
-            run,
-            empty_clusters: empty @ 1..,
-            ..
-        } => {
-            format!(
-                "{run}: fewer distinct rows than clusters, {empty} of {} are empty",
-                run.k
-            )
+        Event::RunFinished { run, empty_clusters: empty @ 1.., .. } => {
+            format!("{run}: fewer distinct rows than clusters, {empty} of {} are empty", run.k)
         }
         Event::Stopping { signal, running } => {
             format!("{signal}: ending {running} running workers; once more to kill them")

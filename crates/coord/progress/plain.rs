@@ -17,20 +17,10 @@ impl Sink for Plain {
             print(&line);
         }
         match event {
-            Event::ScanStarted {
-                data,
-                rows,
-                cols,
-                runs,
-                done,
-                n_proc,
-                ..
-            } => {
+            Event::ScanStarted { data, rows, cols, runs, done, n_proc, .. } => {
                 self.total = *runs;
                 self.done = *done;
-                print(&format!(
-                    "{data}: {rows} x {cols}, {runs} runs, {n_proc} at a time"
-                ));
+                print(&format!("{data}: {rows} x {cols}, {runs} runs, {n_proc} at a time"));
                 if *done > 0 {
                     print(&format!("{done} of them were done before"));
                 }
@@ -38,13 +28,7 @@ impl Sink for Plain {
             Event::Prepared { seconds } => {
                 print(&format!("data normalised and shared in {seconds:.2} s"));
             }
-            Event::RunFinished {
-                run,
-                inertia,
-                n_iter,
-                wall_s,
-                ..
-            } => {
+            Event::RunFinished { run, inertia, n_iter, wall_s, .. } => {
                 self.done += 1;
                 let width = self.total.to_string().len();
                 print(&format!(

@@ -2,7 +2,7 @@
 
 use crate::exit::{Exit, Failure};
 use kscan_dataset::{Labels, Table};
-use kscan_kmeans::Simd;
+use kscan_kmeans::{Engine, Layout, Simd};
 use kscan_results::{RunFolder, ScaleMethod, ScanConfig};
 use kscan_shared::{Place, Scaler, Scaling, SharedFile};
 
@@ -41,18 +41,15 @@ pub(crate) fn prepare(
         ScaleMethod::None => Scaling::None,
     };
     let scaler = Scaler::fit(table, scaling, threads);
-    let named = folder.shared();
-    let place = if keep_shared {
-        Place::Named(&named)
-    } else {
-        Place::Anonymous
+    let index = match config.engine {
+        Engine::Fast => Layout::choose(table.rows(), table.cols()),
+        Engine::Plain => None,
     };
-    let shared = SharedFile::create(place, table, &scaler, simd, threads)?;
-    Ok(Prepared {
-        shared,
-        scaler,
-        labels,
-    })
+    let named = folder.shared();
+    let place = if keep_shared { Place::Named(&named) } else { Place::Anonymous };
+    let shared = SharedFile::create(place, table, &scaler, index, simd, threads)
+        .map_err(|error| Failure::of_data(&config.data, error))?;
+    Ok(Prepared { shared, scaler, labels })
 }
 
 /// The cores that this process may use, by affinity and cgroup quota.

@@ -50,17 +50,11 @@ pub(crate) struct Reduced {
 
 /// Best per k and elbow of the runs that have ended.
 pub(crate) fn reduce(finished: &[RunRecord], failed: &[FailedRun]) -> Reduced {
-    let mut runs: Vec<RunDocument> = finished
-        .iter()
-        .map(finished_run)
-        .chain(failed.iter().map(failed_run))
-        .collect();
+    let mut runs: Vec<RunDocument> =
+        finished.iter().map(finished_run).chain(failed.iter().map(failed_run)).collect();
     runs.sort_by_key(RunDocument::run);
     let curve = best_per_k(finished.iter().map(point));
-    let best: Vec<BestRun> = curve
-        .iter()
-        .map(|point| best_run(finished, point))
-        .collect();
+    let best: Vec<BestRun> = curve.iter().map(|point| best_run(finished, point)).collect();
     let ks: Vec<usize> = curve.iter().map(|point| point.k).collect();
     let inertia: Vec<f64> = curve.iter().map(|point| point.inertia).collect();
     let elbow = elbow(&ks, &inertia);
@@ -71,18 +65,12 @@ pub(crate) fn reduce(finished: &[RunRecord], failed: &[FailedRun]) -> Reduced {
 fn elbow(ks: &[usize], inertia: &[f64]) -> ElbowDocument {
     match find_elbow(ks, inertia) {
         Ok(elbow) => ElbowDocument::Found(elbow),
-        Err(none) => ElbowDocument::None {
-            k: None,
-            reason: none.to_string(),
-        },
+        Err(none) => ElbowDocument::None { k: None, reason: none.to_string() },
     }
 }
 
 fn best_run(finished: &[RunRecord], point: &CurvePoint) -> BestRun {
-    let run = RunId {
-        k: point.k as u32,
-        init_id: point.init_id as u32,
-    };
+    let run = RunId { k: point.k as u32, init_id: point.init_id as u32 };
     let record = find(finished, run);
     BestRun {
         k: run.k,
@@ -95,10 +83,7 @@ fn best_run(finished: &[RunRecord], point: &CurvePoint) -> BestRun {
 }
 
 fn find(finished: &[RunRecord], run: RunId) -> &RunRecord {
-    finished
-        .iter()
-        .find(|record| record.run == run)
-        .expect("the best runs are among the finished")
+    finished.iter().find(|record| record.run == run).expect("the best runs are among the finished")
 }
 
 fn finished_run(record: &RunRecord) -> RunDocument {
@@ -121,7 +106,8 @@ fn finished_run(record: &RunRecord) -> RunDocument {
         private_bytes: Some(record.usage.private_bytes),
         distinct_clusters: Some(record.distinct_clusters),
         relocated: Some(record.relocated),
-        log: format!("logs/{}", record.run.log_name(record.attempt)),
+        counters: Some(record.counters),
+        log: RunFolder::run_log_name(record.run, record.attempt),
         error: None,
     }
 }
@@ -146,7 +132,8 @@ fn failed_run(failed: &FailedRun) -> RunDocument {
         private_bytes: None,
         distinct_clusters: None,
         relocated: None,
-        log: format!("logs/{}", failed.run.log_name(failed.attempt)),
+        counters: None,
+        log: RunFolder::run_log_name(failed.run, failed.attempt),
         error: Some(failed.error.clone()),
     }
 }
@@ -161,10 +148,7 @@ pub(crate) fn write(
     simd: Simd,
 ) -> Result<(), Failure> {
     for best in &reduced.best {
-        let run = RunId {
-            k: best.k,
-            init_id: best.init_id,
-        };
+        let run = RunId { k: best.k, init_id: best.init_id };
         let record = find(finished, run);
         let labels = match labels.take(run) {
             Some(labels) => labels,
@@ -213,10 +197,7 @@ fn labels_again(data: Data<'_>, record: &RunRecord, simd: Simd) -> Result<Vec<u3
     }
     Err(Failure::new(
         Exit::Internal,
-        format!(
-            "the journal's result of {} does not fit the data",
-            record.run
-        ),
+        format!("the journal's result of {} does not fit the data", record.run),
         "please report this; a new scan in another folder computes it again",
     ))
 }
@@ -232,13 +213,7 @@ pub(crate) fn nearest_labels(
         padded.extend_from_slice(centroid);
         padded.resize(padded.len().next_multiple_of(rows.stride()), 0.0);
     }
-    let mut found = vec![
-        Nearest {
-            label: 0,
-            distance: 0.0
-        };
-        rows.n()
-    ];
+    let mut found = vec![Nearest { label: 0, distance: 0.0 }; rows.n()];
     distance::nearest(simd, rows, &padded, &mut found);
     found.into_iter().map(|found| found.label).collect()
 }

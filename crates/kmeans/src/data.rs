@@ -55,12 +55,7 @@ impl<'a> Rows<'a> {
         let stride = Self::stride_of(d);
         assert!(n > 0 && d > 0, "a matrix has rows and columns");
         assert_eq!(values.len(), n * stride, "the values are n padded rows");
-        Self {
-            values,
-            n,
-            d,
-            stride,
-        }
+        Self { values, n, d, stride }
     }
 
     /// Number of rows.
@@ -97,11 +92,7 @@ impl<'a> Rows<'a> {
     #[must_use]
     pub fn slice(self, range: Range<usize>) -> Self {
         let values = &self.values[range.start * self.stride..range.end * self.stride];
-        Self {
-            values,
-            n: range.len(),
-            ..self
-        }
+        Self { values, n: range.len(), ..self }
     }
 }
 
@@ -116,10 +107,7 @@ pub struct Magnitudes {
 
 impl Magnitudes {
     /// Of no values at all: the neutral element of [`Self::merge`].
-    pub const NONE: Self = Self {
-        smallest: f32::INFINITY,
-        largest: 0.0,
-    };
+    pub const NONE: Self = Self { smallest: f32::INFINITY, largest: 0.0 };
 
     /// Of all `values`.
     #[must_use]
@@ -132,25 +120,15 @@ impl Magnitudes {
             low = low.min(bits.wrapping_sub(1));
             high = high.max(bits);
         }
-        let smallest = if low == u32::MAX {
-            f32::INFINITY
-        } else {
-            f32::from_bits(low + 1)
-        };
-        Self {
-            smallest,
-            largest: f32::from_bits(high),
-        }
+        let smallest = if low == u32::MAX { f32::INFINITY } else { f32::from_bits(low + 1) };
+        Self { smallest, largest: f32::from_bits(high) }
     }
 
     /// Of both together. A NaN in either stays the largest.
     #[must_use]
     pub fn merge(self, other: Self) -> Self {
         let larger = self.largest.to_bits().max(other.largest.to_bits());
-        Self {
-            smallest: self.smallest.min(other.smallest),
-            largest: f32::from_bits(larger),
-        }
+        Self { smallest: self.smallest.min(other.smallest), largest: f32::from_bits(larger) }
     }
 }
 
@@ -218,12 +196,7 @@ impl Statistics {
                 Some(*sum)
             })
             .collect();
-        Self {
-            grid,
-            center,
-            spread,
-            spread_cumulative,
-        }
+        Self { grid, center, spread, spread_cumulative }
     }
 
     /// This, as a [`Data`] view together with its `rows`.
@@ -276,18 +249,9 @@ mod tests {
     #[test]
     fn magnitudes_ignore_signs_and_zeros() {
         let found = Magnitudes::of(&[0.0, -0.0, -3.5, 1e-42, 2.0]);
-        assert_eq!(
-            found,
-            Magnitudes {
-                smallest: 1e-42,
-                largest: 3.5
-            }
-        );
+        assert_eq!(found, Magnitudes { smallest: 1e-42, largest: 3.5 });
         assert_eq!(Magnitudes::of(&[0.0, -0.0]), Magnitudes::NONE);
-        assert_eq!(
-            found.merge(Magnitudes::of(&[-7.0])).largest.to_bits(),
-            7.0_f32.to_bits()
-        );
+        assert_eq!(found.merge(Magnitudes::of(&[-7.0])).largest.to_bits(), 7.0_f32.to_bits());
         let nan = Magnitudes::of(&[f32::NAN]);
         assert!(found.merge(nan).largest.is_nan() && nan.merge(found).largest.is_nan());
     }
@@ -316,9 +280,6 @@ mod tests {
             .sum::<f64>()
             / d as f64;
         let found = expected.with_rows(rows).mean_variance();
-        assert!(
-            (found - variance).abs() < 1e-12 * variance,
-            "{found} {variance}"
-        );
+        assert!((found - variance).abs() < 1e-12 * variance, "{found} {variance}");
     }
 }

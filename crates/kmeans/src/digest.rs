@@ -23,10 +23,7 @@ impl Digest {
         for size in [k, labels.len(), d] {
             hasher.update(&(size as u64).to_le_bytes());
         }
-        let labels: Vec<u8> = labels
-            .iter()
-            .flat_map(|label| label.to_le_bytes())
-            .collect();
+        let labels: Vec<u8> = labels.iter().flat_map(|label| label.to_le_bytes()).collect();
         hasher.update(&labels);
         let centroids: Vec<u8> = centroids.iter().flat_map(|x| x.to_le_bytes()).collect();
         hasher.update(&centroids);

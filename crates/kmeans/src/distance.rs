@@ -25,10 +25,7 @@ pub struct Nearest {
 ///
 /// This is the definition: see the crate's front page.
 #[inline(always)]
-#[expect(
-    clippy::inline_always,
-    reason = "takes the instruction set of the caller"
-)]
+#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
 #[must_use]
 pub fn squared_distance(row: &[f32], centroid: &[f64]) -> f64 {
     let [distance] = squared_distances(row, [centroid]);
@@ -37,10 +34,7 @@ pub fn squared_distance(row: &[f32], centroid: &[f64]) -> f64 {
 
 /// The squared distances of `row` to `B` centroids.
 #[inline(always)]
-#[expect(
-    clippy::inline_always,
-    reason = "takes the instruction set of the caller"
-)]
+#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
 fn squared_distances<const B: usize>(row: &[f32], centroids: [&[f64]; B]) -> [f64; B] {
     let row = row.as_chunks::<LANES>().0;
     let centroids = centroids.map(|centroid| &centroid.as_chunks::<LANES>().0[..row.len()]);
@@ -59,10 +53,7 @@ fn squared_distances<const B: usize>(row: &[f32], centroids: [&[f64]; B]) -> [f6
 }
 
 #[inline(always)]
-#[expect(
-    clippy::inline_always,
-    reason = "takes the instruction set of the caller"
-)]
+#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
 fn add_lanes(mut lanes: [f64; LANES]) -> f64 {
     let mut width = LANES / 2;
     while width > 0 {
@@ -75,10 +66,7 @@ fn add_lanes(mut lanes: [f64; LANES]) -> f64 {
 }
 
 #[inline(always)]
-#[expect(
-    clippy::inline_always,
-    reason = "takes the instruction set of the caller"
-)]
+#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
 fn nearest_body<const B: usize>(rows: Rows<'_>, centroids: &[f64], found: &mut [Nearest]) {
     let stride = rows.stride();
     let (blocks, rest) = {
@@ -86,10 +74,7 @@ fn nearest_body<const B: usize>(rows: Rows<'_>, centroids: &[f64], found: &mut [
         centroids.split_at(whole)
     };
     for (row, found) in rows.iter().zip(found) {
-        let mut best = Nearest {
-            label: 0,
-            distance: f64::INFINITY,
-        };
+        let mut best = Nearest { label: 0, distance: f64::INFINITY };
         let mut label = 0;
         let mut consider = |distance: f64| {
             // Strictly smaller: of equal distances the lowest index stays.
@@ -100,12 +85,14 @@ fn nearest_body<const B: usize>(rows: Rows<'_>, centroids: &[f64], found: &mut [
         };
         for block in blocks.chunks_exact(B * stride) {
             let centroids = std::array::from_fn(|b| &block[b * stride..(b + 1) * stride]);
-            squared_distances::<B>(row, centroids)
-                .into_iter()
-                .for_each(&mut consider);
+            squared_distances::<B>(row, centroids).into_iter().for_each(&mut consider);
         }
-        for centroid in rest.chunks_exact(stride) {
-            consider(squared_distance(row, centroid));
+        if !rest.is_empty() {
+            // As many at a time here too, the last one again in the place of those that are
+            // missing: the compiler does not fill registers for fewer.
+            let count = rest.len() / stride;
+            let centroids = std::array::from_fn(|b| &rest[b.min(count - 1) * stride..][..stride]);
+            squared_distances::<B>(row, centroids).into_iter().take(count).for_each(&mut consider);
         }
         *found = best;
     }
@@ -117,11 +104,77 @@ multiversion! {
     pub fn nearest = nearest_body(rows: Rows<'_>, centroids: &[f64], found: &mut [Nearest])
 }
 
+/// Of the centroids that `labels` yields, in their order: the first of the nearest, and the
+/// distance of the next nearest, infinite where there is none.
 #[inline(always)]
-#[expect(
-    clippy::inline_always,
-    reason = "takes the instruction set of the caller"
-)]
+#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
+fn two_nearest_by<const B: usize>(
+    row: &[f32],
+    centroids: &[f64],
+    stride: usize,
+    count: usize,
+    label_of: impl Fn(usize) -> u32,
+) -> (Nearest, f64) {
+    let centroid = |label: u32| &centroids[label as usize * stride..][..stride];
+    let mut best = Nearest { label: label_of(0), distance: f64::INFINITY };
+    let mut second = f64::INFINITY;
+    let mut consider = |label: u32, distance: f64| {
+        if distance < best.distance {
+            second = best.distance;
+            best = Nearest { label, distance };
+        } else if distance < second {
+            second = distance;
+        }
+    };
+    for first in (0..count).step_by(B) {
+        // As in `nearest`, the last one stands in for those that are missing.
+        let labels: [u32; B] = std::array::from_fn(|b| label_of((first + b).min(count - 1)));
+        let distances = squared_distances::<B>(row, labels.map(centroid));
+        for (label, distance) in labels.into_iter().zip(distances).take(count - first) {
+            consider(label, distance);
+        }
+    }
+    (best, second)
+}
+
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
+fn nearest_two_body<const B: usize>(
+    row: &[f32],
+    centroids: &[f64],
+    stride: usize,
+) -> (Nearest, f64) {
+    two_nearest_by::<B>(row, centroids, stride, centroids.len() / stride, |j| j as u32)
+}
+
+multiversion! {
+    /// The nearest of `centroids`, `[k, stride]`, to one `row`, the lowest of equals, and the
+    /// distance to the nearest of all others, infinite where there are none.
+    pub fn nearest_two =
+        nearest_two_body(row: &[f32], centroids: &[f64], stride: usize) -> (Nearest, f64)
+}
+
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
+fn nearest_two_of_body<const B: usize>(
+    row: &[f32],
+    centroids: &[f64],
+    stride: usize,
+    labels: &[u32],
+) -> (Nearest, f64) {
+    two_nearest_by::<B>(row, centroids, stride, labels.len(), |index| labels[index])
+}
+
+multiversion! {
+    /// As [`nearest_two`], of those centroids alone that `labels` names, ascending, at least one.
+    pub fn nearest_two_of =
+        nearest_two_of_body(
+            row: &[f32], centroids: &[f64], stride: usize, labels: &[u32],
+        ) -> (Nearest, f64)
+}
+
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
 fn to_one_body<const B: usize>(rows: Rows<'_>, centroid: &[f64], distances: &mut [f64]) {
     for (row, distance) in rows.iter().zip(distances) {
         *distance = squared_distance(row, centroid);
@@ -134,10 +187,7 @@ multiversion! {
 }
 
 #[inline(always)]
-#[expect(
-    clippy::inline_always,
-    reason = "takes the instruction set of the caller"
-)]
+#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
 fn to_own_body<const B: usize>(
     rows: Rows<'_>,
     centroids: &[f64],
@@ -239,18 +289,9 @@ mod tests {
             centroids[j * rows.stride() + 1] = 2.0;
         }
         for simd in available() {
-            let mut found = [Nearest {
-                label: 7,
-                distance: 0.0,
-            }];
+            let mut found = [Nearest { label: 7, distance: 0.0 }];
             nearest(simd, rows, &centroids, &mut found);
-            assert_eq!(
-                found[0],
-                Nearest {
-                    label: 1,
-                    distance: 4.0
-                }
-            );
+            assert_eq!(found[0], Nearest { label: 1, distance: 4.0 });
         }
     }
 }

@@ -37,17 +37,11 @@ impl SumGrid {
     /// Where `n` is above 2³².
     #[must_use]
     pub fn for_rows(n: usize, magnitudes: Magnitudes) -> Self {
-        let mut grid = Self {
-            cutters: [0.0; MAX_LIMBS - 1],
-            limbs: 1,
-        };
+        let mut grid = Self { cutters: [0.0; MAX_LIMBS - 1], limbs: 1 };
         if magnitudes.largest == 0.0 {
             return grid;
         }
-        assert!(
-            n as u64 <= 1 << 32,
-            "more rows than exact sums are laid out for"
-        );
+        assert!(n as u64 <= 1 << 32, "more rows than exact sums are laid out for");
         // n < 2^growth, and cutting asks for values below 2^51 grids: growth of 3 sees to that.
         let growth = (n.ilog2() as i32 + 1).max(3);
         // A value's last place is no finer than the smallest value's, nor than binary32 has any.
@@ -81,13 +75,8 @@ impl SumGrid {
     /// The grid with these cutting constants; `None` where there are too many.
     #[must_use]
     pub fn from_cutters(cutters: &[f64]) -> Option<Self> {
-        let mut grid = Self {
-            cutters: [0.0; MAX_LIMBS - 1],
-            limbs: cutters.len() + 1,
-        };
-        grid.cutters
-            .get_mut(..cutters.len())?
-            .copy_from_slice(cutters);
+        let mut grid = Self { cutters: [0.0; MAX_LIMBS - 1], limbs: cutters.len() + 1 };
+        grid.cutters.get_mut(..cutters.len())?.copy_from_slice(cutters);
         Some(grid)
     }
 }
@@ -116,11 +105,7 @@ impl ExactSums {
     /// `k` sums of no rows.
     #[must_use]
     pub fn new(grid: SumGrid, k: usize, stride: usize) -> Self {
-        Self {
-            grid,
-            stride,
-            values: vec![0.0; k * grid.limbs * stride],
-        }
+        Self { grid, stride, values: vec![0.0; k * grid.limbs * stride] }
     }
 
     /// Makes all of them sums of no rows again.
@@ -138,6 +123,19 @@ impl ExactSums {
     pub fn subtract(&mut self, simd: Simd, j: usize, row: &[f32]) {
         let (grid, sum) = (self.grid, self.sum_mut(j));
         subtract_row(simd, &grid, row, sum);
+    }
+
+    /// Takes `row`, `[stride]`, out of sum `from` and adds it to sum `to`, cutting it once.
+    ///
+    /// # Panics
+    /// Where the two are the same sum.
+    pub fn exchange(&mut self, simd: Simd, from: usize, to: usize, row: &[f32]) {
+        let length = self.grid.limbs * self.stride;
+        let [from, to] = self
+            .values
+            .get_disjoint_mut([from * length..(from + 1) * length, to * length..(to + 1) * length])
+            .expect("two different sums");
+        exchange_row(simd, &self.grid, row, from, to);
     }
 
     /// Adds the sums of `other`, made for the same grid, `k` and stride.
@@ -217,17 +215,11 @@ fn two_sum(a: f64, b: f64) -> (f64, f64) {
 }
 
 #[inline(always)]
-#[expect(
-    clippy::inline_always,
-    reason = "takes the instruction set of the caller"
-)]
+#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
 fn cut_into(grid: &SumGrid, row: &[f32], sum: &mut [f64], apply: impl Fn(&mut f64, f64)) {
     let stride = row.len();
     match grid.cutters() {
-        [] => row
-            .iter()
-            .zip(sum)
-            .for_each(|(&x, sum)| apply(sum, f64::from(x))),
+        [] => row.iter().zip(sum).for_each(|(&x, sum)| apply(sum, f64::from(x))),
         // The usual case, in one pass over the row.
         &[cutter] => {
             let (high, low) = sum.split_at_mut(stride);
@@ -253,21 +245,42 @@ fn cut_into(grid: &SumGrid, row: &[f32], sum: &mut [f64], apply: impl Fn(&mut f6
 }
 
 #[inline(always)]
-#[expect(
-    clippy::inline_always,
-    reason = "takes the instruction set of the caller"
-)]
+#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
 fn add_body<const B: usize>(grid: &SumGrid, row: &[f32], sum: &mut [f64]) {
     cut_into(grid, row, sum, |sum, limb| *sum += limb);
 }
 
 #[inline(always)]
-#[expect(
-    clippy::inline_always,
-    reason = "takes the instruction set of the caller"
-)]
+#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
 fn subtract_body<const B: usize>(grid: &SumGrid, row: &[f32], sum: &mut [f64]) {
     cut_into(grid, row, sum, |sum, limb| *sum -= limb);
+}
+
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
+fn exchange_body<const B: usize>(grid: &SumGrid, row: &[f32], from: &mut [f64], to: &mut [f64]) {
+    let stride = row.len();
+    if let &[cutter] = grid.cutters() {
+        // The usual case, in one pass over the row.
+        let (from_high, from_low) = from.split_at_mut(stride);
+        let (to_high, to_low) = to.split_at_mut(stride);
+        let sums = from_high.iter_mut().zip(from_low).zip(to_high.iter_mut().zip(to_low));
+        for (&x, ((from_high, from_low), (to_high, to_low))) in row.iter().zip(sums) {
+            let x = f64::from(x);
+            let cut = (x + cutter) - cutter;
+            *from_high -= cut;
+            *to_high += cut;
+            *from_low -= x - cut;
+            *to_low += x - cut;
+        }
+    } else {
+        subtract_body::<B>(grid, row, from);
+        add_body::<B>(grid, row, to);
+    }
+}
+
+multiversion! {
+    fn exchange_row = exchange_body(grid: &SumGrid, row: &[f32], from: &mut [f64], to: &mut [f64])
 }
 
 multiversion! {
@@ -341,7 +354,8 @@ mod tests {
                 for &x in &all { forward.add(simd, 1, &row(x)); }
                 for &x in &removed { forward.subtract(simd, 1, &row(x)); }
                 let mut backward = ExactSums::new(grid, 2, 32);
-                for &x in values.iter().rev() { backward.add(simd, 1, &row(x)); }
+                for &x in values.iter().rev() { backward.add(simd, 0, &row(x)); }
+                for &x in &values { backward.exchange(simd, 0, 1, &row(x)); }
                 prop_assert_eq!(&forward, &backward);
                 let mut mean = [0.0; 32];
                 forward.mean(1, 1, &mut mean);
@@ -357,14 +371,8 @@ mod tests {
     fn half_way_cases_round_by_what_is_below() {
         // 2^53 + 1 is half way between neighbours; a tiny term below decides.
         let big = 9_007_199_254_740_992.0;
-        assert_eq!(
-            round_once([big, 1.0, 1e-30].into_iter()).to_bits(),
-            (big + 2.0).to_bits()
-        );
-        assert_eq!(
-            round_once([big, 1.0, -1e-30].into_iter()).to_bits(),
-            big.to_bits()
-        );
+        assert_eq!(round_once([big, 1.0, 1e-30].into_iter()).to_bits(), (big + 2.0).to_bits());
+        assert_eq!(round_once([big, 1.0, -1e-30].into_iter()).to_bits(), big.to_bits());
         assert_eq!(round_once([big, 1.0].into_iter()).to_bits(), big.to_bits());
     }
 
@@ -376,13 +384,7 @@ mod tests {
         assert_eq!(grid(60_000, 1e-5, 244.0), 2, "z-scored MNIST takes two");
         assert!(grid(1 << 32, 1e-45, f32::MAX) <= MAX_LIMBS);
         assert_eq!(grid(10, f32::INFINITY, 0.0), 1, "all zeros");
-        let found = SumGrid::for_rows(
-            60_000,
-            Magnitudes {
-                smallest: 1e-45,
-                largest: 1e9,
-            },
-        );
+        let found = SumGrid::for_rows(60_000, Magnitudes { smallest: 1e-45, largest: 1e9 });
         assert_eq!(SumGrid::from_cutters(found.cutters()), Some(found));
         assert_eq!(SumGrid::from_cutters(&[0.0; MAX_LIMBS]), None);
     }

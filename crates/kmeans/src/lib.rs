@@ -26,18 +26,22 @@
 //!
 //! An engine ([`Engine`]) may find a label in any way that provably gives the defined one.
 //! [`Engine::Plain`] evaluates the definitions as they stand, and is what others are held against.
+//! [`Engine::Fast`] decides by bounds (documented where they are: `fast`, [`index`]), with the help
+//! of an [`Index`] where there is one, which may be computed with any rounding.
 //!
 //! # How data goes through
 //!
 //! ```text
-//! Data (rows + Statistics) ─→ seeding ─→ first centroids ─→ lloyd: assign ⇄ sum, until it stops ─→ Fit ─→ digest
+//! Data (rows + Statistics), Index ─→ seeding ─→ first centroids ─→ lloyd: assign ⇄ sum, until it stops ─→ Fit ─→ digest
 //! ```
 
 pub mod data;
 pub mod digest;
 pub mod distance;
 pub mod exact_sum;
+mod fast;
 pub mod fit;
+pub mod index;
 pub mod lloyd;
 mod plain;
 pub mod random;
@@ -47,7 +51,8 @@ pub mod simd;
 pub use data::{Data, RowIndex, Rows, Statistics};
 pub use digest::Digest;
 pub use fit::{Engine, Fit, FitError, Init, Observer, Parameters, fit};
-pub use lloyd::{Iteration, Stop};
+pub use index::{Index, IndexView, Layout};
+pub use lloyd::{Counters, Iteration, Stop};
 pub use simd::{Simd, SimdLevel};
 
 /// Version of the definitions on this page. Results of different versions are never mixed:

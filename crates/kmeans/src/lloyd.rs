@@ -2,7 +2,7 @@
 //!
 //! The order of steps is that of scikit-learn's `_kmeans_single_lloyd`; the front page of the crate
 //! says how each number is defined. What differs between engines is only how labels are found and
-//! sums are kept up to date ([`Assign`]).
+//! sums are kept up to date (`Assign`).
 
 use crate::data::{Data, RowIndex, Rows};
 use crate::distance;
@@ -33,6 +33,46 @@ impl fmt::Display for Stop {
     }
 }
 
+/// How much an engine looked at. No part of the result: engines differ in it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counters {
+    /// Rows that were looked at.
+    pub rows_visited: u64,
+    /// Rows decided by leading coordinates and products kept from an earlier iteration.
+    pub by_anchor: u64,
+    /// Rows decided by the coordinates up to each level of the index.
+    pub by_level: [u64; Self::LEVELS],
+    /// Rows decided by the definition.
+    pub by_definition: u64,
+    /// Numbers read of rows: coordinates, and values.
+    pub coordinates_read: u64,
+    /// The bytes of those.
+    pub bytes_read: u64,
+}
+
+impl Counters {
+    /// Levels that are counted.
+    pub const LEVELS: usize = 5;
+
+    pub(crate) fn add_read(&mut self, coordinates: usize, bytes_each: usize) {
+        self.coordinates_read += coordinates as u64;
+        self.bytes_read += (coordinates * bytes_each) as u64;
+    }
+}
+
+impl std::ops::AddAssign for Counters {
+    fn add_assign(&mut self, other: Self) {
+        self.rows_visited += other.rows_visited;
+        self.by_anchor += other.by_anchor;
+        for (level, other) in self.by_level.iter_mut().zip(other.by_level) {
+            *level += other;
+        }
+        self.by_definition += other.by_definition;
+        self.coordinates_read += other.coordinates_read;
+        self.bytes_read += other.bytes_read;
+    }
+}
+
 /// One finished iteration.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Iteration {
@@ -47,6 +87,8 @@ pub struct Iteration {
     pub shift: f64,
     /// Empty clusters that were given a far row.
     pub relocated: u32,
+    /// What the engine looked at.
+    pub counters: Counters,
 }
 
 /// The sums and sizes of all clusters.
@@ -60,11 +102,7 @@ pub(crate) struct Clusters {
 impl Clusters {
     pub(crate) fn new(simd: Simd, data: Data<'_>, k: usize) -> Self {
         let sums = ExactSums::new(data.grid, k, data.rows.stride());
-        Self {
-            simd,
-            sums,
-            sizes: vec![0; k],
-        }
+        Self { simd, sums, sizes: vec![0; k] }
     }
 
     pub(crate) fn clear(&mut self) {
@@ -75,6 +113,13 @@ impl Clusters {
     pub(crate) fn add(&mut self, row: &[f32], label: u32) {
         self.sums.add(self.simd, label as usize, row);
         self.sizes[label as usize] += 1;
+    }
+
+    /// Moves a row from one cluster to another.
+    pub(crate) fn exchange(&mut self, row: &[f32], from: u32, to: u32) {
+        self.sums.exchange(self.simd, from as usize, to as usize, row);
+        self.sizes[from as usize] -= 1;
+        self.sizes[to as usize] += 1;
     }
 
     /// The mean of every cluster, into `means`, `[k, stride]`. A cluster that has stayed empty goes
@@ -90,12 +135,7 @@ impl Clusters {
                 largest = j;
             }
         }
-        for (j, _) in self
-            .sizes
-            .iter()
-            .enumerate()
-            .filter(|&(_, &size)| size == 0)
-        {
+        for (j, _) in self.sizes.iter().enumerate().filter(|&(_, &size)| size == 0) {
             means.copy_within(largest * stride..(largest + 1) * stride, j * stride);
         }
     }
@@ -111,6 +151,9 @@ pub(crate) trait Assign {
     /// Gives every row the label of its nearest centroid, as defined, and makes `clusters` hold the
     /// rows of each label. Returns how many labels changed. `centroids` is `[k, stride]`.
     fn assign(&mut self, centroids: &[f64], labels: &mut [u32], clusters: &mut Clusters) -> u64;
+
+    /// What was done since the last call.
+    fn take_counters(&mut self) -> Counters;
 }
 
 /// What the loop ends with; centroids are `[k, stride]`.
@@ -121,6 +164,7 @@ pub(crate) struct Converged {
     pub(crate) stop: Stop,
     pub(crate) relocated: u64,
     pub(crate) distinct_clusters: usize,
+    pub(crate) counters: Counters,
 }
 
 /// No row has this label: the state before the first iteration.
@@ -144,6 +188,7 @@ pub(crate) fn iterate(
     let mut n_iter = 0;
     let mut relocated = 0;
     let mut labels_belong = false;
+    let mut counters = Counters::default();
     while n_iter < limits.max_iter {
         n_iter += 1;
         let rows_changed = engine.assign(&centroids, &mut labels, &mut clusters);
@@ -163,12 +208,15 @@ pub(crate) fn iterate(
         let shift = squared_difference(&centroids, &means);
         std::mem::swap(&mut centroids, &mut means);
         let relocated_now = moves.len() as u32;
+        let looked_at = engine.take_counters();
+        counters += looked_at;
         observe(&Iteration {
             number: n_iter,
             inertia,
             rows_changed,
             shift,
             relocated: relocated_now,
+            counters: looked_at,
         });
         if rows_changed == 0 {
             stop = Stop::Labels;
@@ -183,16 +231,10 @@ pub(crate) fn iterate(
     }
     if !labels_belong {
         engine.assign(&centroids, &mut labels, &mut clusters);
+        counters += engine.take_counters();
     }
     let distinct_clusters = clusters.sizes.iter().filter(|&&size| size > 0).count();
-    Converged {
-        centroids,
-        labels,
-        n_iter,
-        stop,
-        relocated,
-        distinct_clusters,
-    }
+    Converged { centroids, labels, n_iter, stop, relocated, distinct_clusters, counters }
 }
 
 /// When to stop, beside unchanged labels.
@@ -225,11 +267,8 @@ fn relocations(
     labels: &[u32],
     sizes: &[u64],
 ) -> Vec<Relocation> {
-    let empty: Vec<u32> = (0..)
-        .zip(sizes)
-        .filter(|&(_, &size)| size == 0)
-        .map(|(j, _)| j)
-        .collect();
+    let empty: Vec<u32> =
+        (0..).zip(sizes).filter(|&(_, &size)| size == 0).map(|(j, _)| j).collect();
     if empty.is_empty() {
         return Vec::new();
     }
@@ -247,11 +286,7 @@ fn relocations(
     far.sort_unstable_by(order);
     far.into_iter()
         .zip(empty)
-        .map(|((_, row), to)| Relocation {
-            row: RowIndex::new(row),
-            from: labels[row],
-            to,
-        })
+        .map(|((_, row), to)| Relocation { row: RowIndex::new(row), from: labels[row], to })
         .collect()
 }
 

@@ -48,13 +48,8 @@ mod tests {
     #[test]
     fn each_part_of_the_key_counts() {
         let first = |seed, k, init_id| RunRandom::new(seed, k, init_id).unit().to_bits();
-        let streams = [
-            first(0, 5, 0),
-            first(1, 5, 0),
-            first(0, 6, 0),
-            first(0, 5, 1),
-            first(5, 0, 0),
-        ];
+        let streams =
+            [first(0, 5, 0), first(1, 5, 0), first(0, 6, 0), first(0, 5, 1), first(5, 0, 0)];
         for (i, a) in streams.iter().enumerate() {
             assert!(streams[..i].iter().all(|b| a != b));
         }
@@ -68,9 +63,6 @@ mod tests {
             assert!((0.0..1.0).contains(&random.unit()));
             seen[random.index(3)] += 1;
         }
-        assert!(
-            seen.iter().all(|&times| (850..1150).contains(&times)),
-            "{seen:?}"
-        );
+        assert!(seen.iter().all(|&times| (850..1150).contains(&times)), "{seen:?}");
     }
 }

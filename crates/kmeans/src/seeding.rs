@@ -75,18 +75,13 @@ pub fn kmeans_plus_plus(
         let drawn: Vec<RowIndex> = (0..candidates)
             .map(|_| {
                 proposal
-                    .draw(random, |row| nearest[row.get()])
+                    .draw(random, |row, threshold| threshold < nearest[row.get()])
                     .unwrap_or_else(|| draw_by_cumulative_sum(random, &nearest))
             })
             .collect();
         let mut best: Option<(RowIndex, f64)> = None;
         for &candidate in &drawn {
-            distance::to_one(
-                simd,
-                data.rows,
-                &as_centroid(data, candidate),
-                &mut to_candidate,
-            );
+            distance::to_one(simd, data.rows, &as_centroid(data, candidate), &mut to_candidate);
             let mut potential = 0.0;
             for (distance, &nearest) in to_candidate.iter_mut().zip(&nearest) {
                 *distance = distance.min(nearest);
@@ -122,19 +117,16 @@ impl<'a> Proposal<'a> {
     /// For the centroids `chosen` so far, of which there is one at least.
     #[must_use]
     pub fn new(data: Data<'a>, chosen: &[RowIndex]) -> Self {
-        let offset = chosen
-            .iter()
-            .map(|row| data.spread[row.get()])
-            .fold(f64::INFINITY, f64::min);
+        let offset = chosen.iter().map(|row| data.spread[row.get()]).fold(f64::INFINITY, f64::min);
         Self { data, offset }
     }
 
-    /// A row in proportion to its D², which `nearest` tells; `None` where all proposals were
-    /// refused.
+    /// A row in proportion to its D²; `is_above(row, x)` tells whether that is above `x`. `None`
+    /// where all proposals were refused.
     pub fn draw(
         &self,
         random: &mut RunRandom,
-        nearest: impl Fn(RowIndex) -> f64,
+        is_above: impl Fn(RowIndex, f64) -> bool,
     ) -> Option<RowIndex> {
         let n = self.data.rows.n();
         let spread = self.data.total_spread();
@@ -147,7 +139,7 @@ impl<'a> Proposal<'a> {
             };
             let bound = 2.0 * (self.data.spread[row] + self.offset);
             let row = RowIndex::new(row);
-            (random.unit() * bound < nearest(row)).then_some(row)
+            is_above(row, random.unit() * bound).then_some(row)
         })
     }
 }
@@ -210,10 +202,8 @@ mod tests {
         let mut by_rejection = [0_u32; 7];
         let mut by_sum = [0_u32; 7];
         for _ in 0..draws {
-            let drawn = proposal.draw(&mut random, |row| nearest[row.get()]);
-            by_rejection[drawn
-                .expect("64 refusals are next to impossible here")
-                .get()] += 1;
+            let drawn = proposal.draw(&mut random, |row, threshold| threshold < nearest[row.get()]);
+            by_rejection[drawn.expect("64 refusals are next to impossible here").get()] += 1;
             by_sum[draw_by_cumulative_sum(&mut random, &nearest).get()] += 1;
         }
         for counts in [by_rejection, by_sum] {

@@ -69,11 +69,7 @@ impl Simd {
     /// The widest level that this processor has.
     #[must_use]
     pub fn detect() -> Self {
-        SimdLevel::ALL
-            .into_iter()
-            .rev()
-            .find_map(Self::new)
-            .unwrap_or(Self(SimdLevel::Portable))
+        SimdLevel::ALL.into_iter().rev().find_map(Self::new).unwrap_or(Self(SimdLevel::Portable))
     }
 
     /// The token for `level`, or `None` where this processor lacks it.
@@ -146,9 +142,6 @@ mod tests {
 
     #[test]
     fn detection_finds_the_widest() {
-        assert_eq!(
-            Simd::detect().level(),
-            available().map(Simd::level).max().unwrap()
-        );
+        assert_eq!(Simd::detect().level(), available().map(Simd::level).max().unwrap());
     }
 }

@@ -1,6 +1,6 @@
 //! The messages themselves.
 
-use kscan_kmeans::{Digest, Engine, RowIndex, Stop};
+use kscan_kmeans::{Counters, Digest, Engine, RowIndex, Stop};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::PathBuf;
@@ -62,10 +62,7 @@ impl RunId {
             let (k, rest) = name.strip_prefix('k')?.split_once("-i")?;
             let (init_id, rest) = rest.split_once(".a")?;
             let attempt = rest.strip_suffix(".jsonl")?;
-            let run = Self {
-                k: k.parse().ok()?,
-                init_id: init_id.parse().ok()?,
-            };
+            let run = Self { k: k.parse().ok()?, init_id: init_id.parse().ok()? };
             Some((run, Attempt(attempt.parse().ok()?)))
         };
         parse().ok_or_else(|| ParseRunIdError(name.to_owned()))
@@ -159,6 +156,8 @@ pub struct Iterated {
     pub inertia: f64,
     /// Rows whose label changed.
     pub rows_changed: u64,
+    /// Rows that the engine looked at.
+    pub rows_visited: u64,
 }
 
 /// A finished run, but for its labels, which follow from the centroids: what the journal keeps.
@@ -186,6 +185,8 @@ pub struct RunRecord {
     pub distinct_clusters: u32,
     /// Empty clusters that were given a far row, in all iterations.
     pub relocated: u64,
+    /// What the engine looked at, in all iterations.
+    pub counters: Counters,
     /// What it cost.
     pub usage: Usage,
 }
@@ -243,23 +244,10 @@ mod tests {
         for (k, init_id, attempt) in [(5, 0, 1), (15, 9, 3), (128, 100, 12)] {
             let run = RunId { k, init_id };
             let name = run.log_name(Attempt(attempt));
-            assert_eq!(
-                RunId::parse_log_name(&name),
-                Ok((run, Attempt(attempt))),
-                "{name}"
-            );
+            assert_eq!(RunId::parse_log_name(&name), Ok((run, Attempt(attempt))), "{name}");
         }
-        assert_eq!(
-            RunId { k: 5, init_id: 0 }.log_name(Attempt::FIRST),
-            "k05-i00.a1.jsonl"
-        );
-        for name in [
-            "coordinator.jsonl",
-            "k5.a1.jsonl",
-            "k-i.a.jsonl",
-            "k05-i00.a1.json",
-            "",
-        ] {
+        assert_eq!(RunId { k: 5, init_id: 0 }.log_name(Attempt::FIRST), "k05-i00.a1.jsonl");
+        for name in ["coordinator.jsonl", "k5.a1.jsonl", "k-i.a.jsonl", "k05-i00.a1.json", ""] {
             assert!(RunId::parse_log_name(name).is_err(), "{name}");
         }
     }

@@ -79,11 +79,7 @@ impl Decoder {
     /// For frames with payloads of at most `limit` bytes: more is an error before it is memory.
     #[must_use]
     pub fn new(limit: u32) -> Self {
-        Self {
-            buffer: Vec::new(),
-            start: 0,
-            limit,
-        }
+        Self { buffer: Vec::new(), start: 0, limit }
     }
 
     /// Takes the next bytes of the stream.
@@ -112,10 +108,7 @@ impl Decoder {
         let length = u32::from_le_bytes([l0, l1, l2, l3]);
         let expected = u32::from_le_bytes([c0, c1, c2, c3]);
         if length > self.limit {
-            return Err(WireError::TooLong {
-                claimed: length.into(),
-                limit: self.limit.into(),
-            });
+            return Err(WireError::TooLong { claimed: length.into(), limit: self.limit.into() });
         }
         let Some(payload) = rest.get(..length as usize) else {
             return Ok(None);
@@ -147,29 +140,20 @@ mod tests {
 
     fn reports() -> Vec<Report> {
         vec![
-            Report::Hello(Hello {
-                protocol: 1,
-                pid: 4711,
-                simd: "avx2".into(),
-            }),
+            Report::Hello(Hello { protocol: 1, pid: 4711, simd: "avx2".into() }),
             Report::Seeded,
             Report::Iterated(Iterated {
                 iteration: 7,
                 inertia: 1.5e7,
                 rows_changed: 60_000,
+                rows_visited: 9,
             }),
-            Report::Failed(RunFailure {
-                kind: FailureKind::Shared,
-                message: "gone".into(),
-            }),
+            Report::Failed(RunFailure { kind: FailureKind::Shared, message: "gone".into() }),
         ]
     }
 
     fn stream() -> Vec<u8> {
-        reports()
-            .iter()
-            .flat_map(|report| encode(report).unwrap())
-            .collect()
+        reports().iter().flat_map(|report| encode(report).unwrap()).collect()
     }
 
     fn decode_all(decoder: &mut Decoder) -> Result<Vec<Report>, WireError> {
@@ -222,10 +206,7 @@ mod tests {
     fn zeros_are_no_frame() {
         let mut decoder = Decoder::new(LIMIT);
         decoder.push(&[0; 64]);
-        assert!(matches!(
-            decoder.decode::<Attempt>(),
-            Err(WireError::Checksum { .. })
-        ));
+        assert!(matches!(decoder.decode::<Attempt>(), Err(WireError::Checksum { .. })));
     }
 
     #[test]
@@ -234,10 +215,7 @@ mod tests {
         decoder.push(&[0xff; 8]);
         assert_eq!(
             decoder.decode::<Attempt>(),
-            Err(WireError::TooLong {
-                claimed: u32::MAX.into(),
-                limit: LIMIT.into()
-            })
+            Err(WireError::TooLong { claimed: u32::MAX.into(), limit: LIMIT.into() })
         );
     }
 
@@ -245,9 +223,6 @@ mod tests {
     fn bytes_left_over_in_a_frame_are_an_error() {
         let mut decoder = Decoder::new(LIMIT);
         decoder.push(&encode(&(1_u32, 2_u32)).unwrap());
-        assert!(matches!(
-            decoder.decode::<Attempt>(),
-            Err(WireError::Payload(_))
-        ));
+        assert!(matches!(decoder.decode::<Attempt>(), Err(WireError::Payload(_))));
     }
 }

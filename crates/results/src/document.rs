@@ -2,11 +2,11 @@
 
 use crate::{FileError, RunFolder, write_atomically};
 use jiff::Timestamp;
-use kscan_kmeans::{Digest, Engine, RowIndex, Stop};
+use kscan_kmeans::{Counters, Digest, Engine, RowIndex, Stop};
 use kscan_protocol::RunId;
 use kscan_select::Elbow;
 use serde::{Deserialize, Serialize};
-use std::io::Write;
+use std::io::{self, Write};
 
 /// All of `scan.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -53,7 +53,13 @@ impl ScanDocument {
     pub fn read(folder: &RunFolder) -> Result<Self, FileError> {
         let path = folder.scan_json();
         let text = std::fs::read(&path).map_err(|error| FileError::read(&path, error))?;
-        serde_json::from_slice(&text).map_err(|error| FileError::read(&path, error))
+        let document: Self =
+            serde_json::from_slice(&text).map_err(|error| FileError::read(&path, error))?;
+        if document.format == Self::FORMAT {
+            return Ok(document);
+        }
+        let other = format!("its format is {:?}, not {:?}", document.format, Self::FORMAT);
+        Err(FileError::read(&path, io::Error::new(io::ErrorKind::InvalidData, other)))
     }
 }
 
@@ -232,6 +238,8 @@ pub struct RunDocument {
     pub distinct_clusters: Option<u32>,
     /// Empty clusters that were given a far row.
     pub relocated: Option<u64>,
+    /// What the engine looked at, in all iterations.
+    pub counters: Option<Counters>,
     /// The last attempt's log, relative to the folder.
     pub log: String,
     /// Why it failed.
@@ -242,10 +250,7 @@ impl RunDocument {
     /// Which run it is.
     #[must_use]
     pub fn run(&self) -> RunId {
-        RunId {
-            k: self.k,
-            init_id: self.init_id,
-        }
+        RunId { k: self.k, init_id: self.init_id }
     }
 }
 

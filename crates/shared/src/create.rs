@@ -1,12 +1,13 @@
 //! Making the file.
 
 use crate::SharedError;
-use crate::layout::{Layout, Section, Shape};
+use crate::layout::{IndexHeader, Layout, Section, Shape};
 use crate::map::{self, SharedMap};
 use crate::scaler::Scaler;
 use kscan_dataset::Table;
 use kscan_kmeans::data::Magnitudes;
 use kscan_kmeans::exact_sum::SumGrid;
+use kscan_kmeans::index::{Index, Layout as IndexLayout};
 use kscan_kmeans::{Rows, Simd, Statistics};
 use memmap2::MmapMut;
 use rustix::fs::{FallocateFlags, MemfdFlags, Mode, SealFlags};
@@ -35,7 +36,8 @@ pub struct SharedFile {
 }
 
 impl SharedFile {
-    /// Scales `table` into a new shared file, on `threads` threads.
+    /// Scales `table` into a new shared file, with the index whose parts `index` names, on `threads`
+    /// threads.
     ///
     /// # Errors
     /// Where there is no room for it, the place is not to be written to, or a scaled value is not
@@ -44,15 +46,13 @@ impl SharedFile {
         place: Place<'_>,
         table: &Table,
         scaler: &Scaler,
+        index: Option<IndexLayout>,
         simd: Simd,
         threads: usize,
     ) -> Result<Self, SharedError> {
-        let shape = Shape {
-            n: table.rows(),
-            d: table.cols(),
-        };
+        let shape = Shape { n: table.rows(), d: table.cols() };
         // How many limbs sums take is known only of the scaled rows: room for the most.
-        let widest = Layout::new(shape, kscan_kmeans::exact_sum::MAX_LIMBS);
+        let widest = Layout::new(shape, kscan_kmeans::exact_sum::MAX_LIMBS, index);
         let bytes = widest.map_or(u64::MAX, |layout| layout.file_len() as u64);
         let fail = |source| SharedError::Create {
             place: match place {
@@ -95,9 +95,16 @@ impl SharedFile {
         let magnitudes = scale_rows(&mut writable, widest, table, scaler, threads)?;
 
         let grid = SumGrid::for_rows(shape.n, magnitudes);
-        let layout = Layout::new(shape, grid.limbs()).expect("smaller than the widest");
-        add_statistics(&mut writable, &layout, magnitudes, simd, threads);
-        layout.write_header(&mut writable[..layout.file_len()]);
+        let plain = Layout::new(shape, grid.limbs(), None).expect("smaller than the widest");
+        let statistics = add_statistics(&mut writable, &plain, magnitudes, simd, threads);
+        let index = widest.index.and_then(|index| {
+            let data = statistics.with_rows(rows(&writable, &plain));
+            Index::build(simd, data, threads, index)
+        });
+        let layout = Layout::new(shape, grid.limbs(), index.as_ref().map(|index| index.layout))
+            .expect("no wider than the widest");
+        let header = index.map(|index| add_index(&mut writable, &layout, &index));
+        layout.write_header(&mut writable[..layout.file_len()], header);
         drop(writable);
         file.set_len(layout.file_len() as u64)?;
 
@@ -106,11 +113,7 @@ impl SharedFile {
                 let seals =
                     SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE | SealFlags::SEAL;
                 rustix::fs::fcntl_add_seals(&file, seals).map_err(io::Error::from)?;
-                PathBuf::from(format!(
-                    "/proc/{}/fd/{}",
-                    std::process::id(),
-                    file.as_raw_fd()
-                ))
+                PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()))
             }
             Place::Named(path) => {
                 file.sync_all()?;
@@ -119,11 +122,7 @@ impl SharedFile {
         };
         let map = map::map(&file)?;
         let map = SharedMap::checked(map, Some(shape)).expect("a header just written is good");
-        Ok(Self {
-            _file: file,
-            path,
-            map,
-        })
+        Ok(Self { _file: file, path, map })
     }
 
     /// Where workers open it, while this is held.
@@ -146,12 +145,9 @@ fn begin(place: Place<'_>) -> io::Result<File> {
             let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
             Ok(rustix::fs::memfd_create("kscan-shared", flags)?.into())
         }
-        Place::Named(path) => OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path),
+        Place::Named(path) => {
+            OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)
+        }
     }
 }
 
@@ -215,14 +211,14 @@ fn scale_rows(
 
 /// Where the first value of `rows`, of which one is not finite, stands; `start` is their first.
 fn first_not_finite(rows: &[f32], stride: usize, start: usize) -> Failure {
-    let index = rows
-        .iter()
-        .position(|x| !x.is_finite())
-        .expect("one is not finite");
-    Failure::NotFinite {
-        row: start + index / stride,
-        column: index % stride,
-    }
+    let index = rows.iter().position(|x| !x.is_finite()).expect("one is not finite");
+    Failure::NotFinite { row: start + index / stride, column: index % stride }
+}
+
+/// The rows that are there.
+fn rows<'a>(file: &'a MmapMut, layout: &Layout) -> Rows<'a> {
+    let Shape { n, d } = layout.shape;
+    Rows::new(bytemuck::cast_slice(layout.section(file, Section::Rows)), n, d)
 }
 
 /// Computes the statistics of the rows that are there, and writes their sections.
@@ -232,21 +228,26 @@ fn add_statistics(
     magnitudes: Magnitudes,
     simd: Simd,
     threads: usize,
-) {
-    let Shape { n, d } = layout.shape;
-    let rows = Rows::new(
-        bytemuck::cast_slice(layout.section(file, Section::Rows)),
-        n,
-        d,
-    );
-    let statistics = Statistics::compute(simd, rows, magnitudes, threads);
+) -> Statistics {
+    let statistics = Statistics::compute(simd, rows(file, layout), magnitudes, threads);
     let mut write = |section, values: &[f64]| {
-        layout
-            .section_mut(file, section)
-            .copy_from_slice(bytemuck::cast_slice(values));
+        layout.section_mut(file, section).copy_from_slice(bytemuck::cast_slice(values));
     };
     write(Section::Center, &statistics.center);
     write(Section::Spread, &statistics.spread);
     write(Section::SpreadCumulative, &statistics.spread_cumulative);
     write(Section::Cutters, statistics.grid.cutters());
+    statistics
+}
+
+/// Writes the sections of `index`.
+fn add_index(file: &mut MmapMut, layout: &Layout, index: &Index) -> IndexHeader {
+    let mut write = |section, values: &[u8]| {
+        layout.section_mut(file, section).copy_from_slice(values);
+    };
+    write(Section::Basis, bytemuck::cast_slice(&index.basis));
+    write(Section::Coordinates, bytemuck::cast_slice(&index.coordinates));
+    write(Section::Facts, bytemuck::cast_slice(&index.facts));
+    write(Section::DeepFacts, bytemuck::cast_slice(&index.deep_facts));
+    IndexHeader { layout: index.layout, unit: index.unit, defect: index.defect }
 }

@@ -3,11 +3,13 @@
 //! ```text
 //! 0      Header: magic, version, shape, section table, checksums; padded to 4,096 bytes
 //! 4096   sections, each at a multiple of 64: rows f32 [n, stride], center f64 [stride],
-//!        spread f64 [n], spread_cumulative f64 [n], cutters f64 [limbs - 1]
+//!        spread f64 [n], spread_cumulative f64 [n], cutters f64 [limbs - 1];
+//!        where there is an index: basis f32, coordinates i16, facts f32, deep facts f32
 //! ```
 
 use bytemuck::{Pod, Zeroable};
 use kscan_kmeans::Rows;
+use kscan_kmeans::index::{Layout as IndexLayout, MAX_LEVELS};
 
 const MAGIC: [u8; 8] = *b"KSCANSHR";
 const VERSION: u32 = 1;
@@ -77,9 +79,13 @@ pub(crate) enum Section {
     Spread,
     SpreadCumulative,
     Cutters,
+    Basis,
+    Coordinates,
+    Facts,
+    DeepFacts,
 }
 
-const SECTIONS: usize = 5;
+const SECTIONS: usize = 9;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
@@ -103,21 +109,36 @@ struct RawHeader {
     /// Over the sections.
     data_checksum: u32,
     sections: [Place; SECTIONS],
+    /// Of the index; 0 components where there is none.
+    components: u64,
+    widths: [u64; MAX_LEVELS],
+    unit: f64,
+    defect: f64,
+}
+
+/// The index's numbers that stand in the header.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct IndexHeader {
+    pub(crate) layout: IndexLayout,
+    pub(crate) unit: f64,
+    pub(crate) defect: f64,
 }
 
 /// Which bytes of a file of a given shape hold what.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Layout {
     pub(crate) shape: Shape,
+    /// The parts of the index, where there is one.
+    pub(crate) index: Option<IndexLayout>,
     limbs: usize,
     sections: [Place; SECTIONS],
     file_len: usize,
 }
 
 impl Layout {
-    /// For data of this shape whose sums take so many limbs. `None` where that is larger than
-    /// memory can be.
-    pub(crate) fn new(shape: Shape, limbs: usize) -> Option<Self> {
+    /// For data of this shape whose sums take so many limbs, with this index. `None` where that is
+    /// larger than memory can be.
+    pub(crate) fn new(shape: Shape, limbs: usize, index: Option<IndexLayout>) -> Option<Self> {
         let stride = Rows::stride_of(shape.d);
         let bytes = |count: usize, size: usize| count.checked_mul(size);
         let lengths = [
@@ -126,23 +147,19 @@ impl Layout {
             bytes(shape.n, size_of::<f64>())?,
             bytes(shape.n, size_of::<f64>())?,
             bytes(limbs.checked_sub(1)?, size_of::<f64>())?,
+            bytes(index.map_or(0, |index| index.basis_len()), size_of::<f32>())?,
+            bytes(index.map_or(0, |index| index.coordinates_len()), size_of::<i16>())?,
+            bytes(index.map_or(0, |index| index.facts_len()), size_of::<f32>())?,
+            bytes(index.map_or(0, |index| index.deep_facts_len()), size_of::<f32>())?,
         ];
         let mut sections = [Place { offset: 0, len: 0 }; SECTIONS];
         let mut end = HEADER_LEN;
         for (place, len) in sections.iter_mut().zip(lengths) {
-            *place = Place {
-                offset: end as u64,
-                len: len as u64,
-            };
+            *place = Place { offset: end as u64, len: len as u64 };
             end = end.checked_add(len)?.checked_next_multiple_of(ALIGNMENT)?;
         }
         isize::try_from(end).ok()?;
-        Some(Self {
-            shape,
-            limbs,
-            sections,
-            file_len: end,
-        })
+        Some(Self { shape, index, limbs, sections, file_len: end })
     }
 
     pub(crate) fn file_len(&self) -> usize {
@@ -161,8 +178,8 @@ impl Layout {
         &mut file[offset as usize..][..len as usize]
     }
 
-    /// Writes the header of a file whose sections are all there.
-    pub(crate) fn write_header(&self, file: &mut [u8]) {
+    /// Writes the header of a file whose sections are all there; `index` is that of the layout.
+    pub(crate) fn write_header(&self, file: &mut [u8], index: Option<IndexHeader>) {
         let mut header = RawHeader {
             magic: MAGIC,
             version: VERSION,
@@ -173,29 +190,27 @@ impl Layout {
             limbs: self.limbs as u32,
             data_checksum: crc32fast::hash(&file[HEADER_LEN..]),
             sections: self.sections,
+            components: index.map_or(0, |index| index.layout.components as u64),
+            widths: index
+                .map_or([0; MAX_LEVELS], |index| index.layout.widths.map(|width| width as u64)),
+            unit: index.map_or(0.0, |index| index.unit),
+            defect: index.map_or(0.0, |index| index.defect),
         };
         header.header_checksum = crc32fast::hash(bytemuck::bytes_of(&header));
         file[..size_of::<RawHeader>()].copy_from_slice(bytemuck::bytes_of(&header));
     }
 
     /// Reads and checks the header of a whole file.
-    pub(crate) fn read(file: &[u8]) -> Result<Self, HeaderError> {
-        let header = file
-            .get(..size_of::<RawHeader>())
-            .ok_or(HeaderError::Short(file.len()))?;
+    pub(crate) fn read(file: &[u8]) -> Result<(Self, Option<IndexHeader>), HeaderError> {
+        let header = file.get(..size_of::<RawHeader>()).ok_or(HeaderError::Short(file.len()))?;
         let header: RawHeader = bytemuck::pod_read_unaligned(header);
         if header.magic != MAGIC {
             return Err(HeaderError::Magic);
         }
         if header.version != VERSION {
-            return Err(HeaderError::Version {
-                found: header.version,
-            });
+            return Err(HeaderError::Version { found: header.version });
         }
-        let unsigned = RawHeader {
-            header_checksum: 0,
-            ..header
-        };
+        let unsigned = RawHeader { header_checksum: 0, ..header };
         if crc32fast::hash(bytemuck::bytes_of(&unsigned)) != header.header_checksum {
             return Err(HeaderError::Checksum);
         }
@@ -206,18 +221,26 @@ impl Layout {
             });
         }
         let size = |value: u64| usize::try_from(value).map_err(|_| HeaderError::Sections);
-        let shape = Shape {
-            n: size(header.n)?,
-            d: size(header.d)?,
-        };
-        let layout = Self::new(shape, header.limbs as usize).ok_or(HeaderError::Sections)?;
+        let shape = Shape { n: size(header.n)?, d: size(header.d)? };
+        let index = (header.components > 0).then(|| IndexHeader {
+            layout: IndexLayout {
+                n: shape.n,
+                d: shape.d,
+                components: header.components as usize,
+                widths: header.widths.map(|width| width as usize),
+            },
+            unit: header.unit,
+            defect: header.defect,
+        });
+        let layout = Self::new(shape, header.limbs as usize, index.map(|index| index.layout))
+            .ok_or(HeaderError::Sections)?;
         if layout.sections != header.sections || layout.file_len != file.len() {
             return Err(HeaderError::Sections);
         }
         if shape.n == 0 || shape.d == 0 {
             return Err(HeaderError::Sections);
         }
-        Ok(layout)
+        Ok((layout, index))
     }
 
     /// Reads all of a file against the checksum of its sections.
@@ -237,16 +260,16 @@ mod tests {
     use super::*;
 
     fn file() -> Vec<u8> {
-        let layout = Layout::new(Shape { n: 5, d: 19 }, 2).unwrap();
+        let layout = Layout::new(Shape { n: 5, d: 19 }, 2, None).unwrap();
         let mut file = vec![7; layout.file_len()];
         file[..HEADER_LEN].fill(0);
-        layout.write_header(&mut file);
+        layout.write_header(&mut file, None);
         file
     }
 
     #[test]
     fn sections_are_aligned_and_do_not_overlap() {
-        let layout = Layout::new(Shape { n: 5, d: 19 }, 2).unwrap();
+        let layout = Layout::new(Shape { n: 5, d: 19 }, 2, None).unwrap();
         let mut end = HEADER_LEN as u64;
         for place in layout.sections {
             assert!(place.offset >= end && place.offset.is_multiple_of(ALIGNMENT as u64));
@@ -258,7 +281,8 @@ mod tests {
 
     #[test]
     fn a_written_header_reads_back() {
-        let layout = Layout::read(&file()).unwrap();
+        let (layout, index) = Layout::read(&file()).unwrap();
+        assert!(index.is_none());
         assert_eq!(layout.shape, Shape { n: 5, d: 19 });
         assert_eq!(Layout::verify_data(&file()), Ok(()));
     }
@@ -271,14 +295,8 @@ mod tests {
             assert!(Layout::read(&file).is_err(), "byte {byte}");
         }
         let whole = file();
-        assert_eq!(
-            Layout::read(&whole[..10]).unwrap_err(),
-            HeaderError::Short(10)
-        );
-        assert!(matches!(
-            Layout::read(&whole[..4200]),
-            Err(HeaderError::Length { .. })
-        ));
+        assert_eq!(Layout::read(&whole[..10]).unwrap_err(), HeaderError::Short(10));
+        assert!(matches!(Layout::read(&whole[..4200]), Err(HeaderError::Length { .. })));
         let mut damaged = whole;
         damaged[4100] ^= 1;
         assert!(Layout::read(&damaged).is_ok());
@@ -287,16 +305,7 @@ mod tests {
 
     #[test]
     fn a_shape_beyond_memory_is_refused() {
-        assert!(
-            Layout::new(
-                Shape {
-                    n: usize::MAX / 8,
-                    d: 100
-                },
-                2
-            )
-            .is_none()
-        );
-        assert!(Layout::new(Shape { n: 1, d: 1 }, 0).is_none());
+        assert!(Layout::new(Shape { n: usize::MAX / 8, d: 100 }, 2, None).is_none());
+        assert!(Layout::new(Shape { n: 1, d: 1 }, 0, None).is_none());
     }
 }

@@ -19,7 +19,7 @@
 //! # How data goes through
 //!
 //! ```text
-//! Table ─→ Scaler::fit ─→ scaled rows, in parallel, into the mapping ─→ Statistics ─→ header, seal
+//! Table ─→ Scaler::fit ─→ scaled rows, in parallel, into the mapping ─→ Statistics, Index ─→ header, seal
 //!                                                                                       │
 //! worker: open ─→ map ─→ check the header ─→ Data (borrowed from the mapping) ←─────────┘
 //! ```

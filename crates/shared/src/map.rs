@@ -1,12 +1,10 @@
 //! Mapping the file: the only `unsafe` of this crate.
-#![expect(
-    unsafe_code,
-    reason = "a memory map is a borrow of a file that others could change"
-)]
+#![expect(unsafe_code, reason = "a memory map is a borrow of a file that others could change")]
 
 use crate::SharedError;
-use crate::layout::{HeaderError, Layout, Section, Shape};
+use crate::layout::{HeaderError, IndexHeader, Layout, Section, Shape};
 use kscan_kmeans::exact_sum::SumGrid;
+use kscan_kmeans::index::IndexView;
 use kscan_kmeans::{Data, Rows};
 use memmap2::{Mmap, MmapMut};
 use std::fs::File;
@@ -19,6 +17,7 @@ pub struct SharedMap {
     map: Mmap,
     layout: Layout,
     grid: SumGrid,
+    index: Option<IndexHeader>,
 }
 
 impl SharedMap {
@@ -28,32 +27,24 @@ impl SharedMap {
     /// # Errors
     /// Where it cannot be opened, or its header is not that of a shared file with this shape.
     pub fn open(path: &Path, shape: Shape) -> Result<Self, SharedError> {
-        let open = |source| SharedError::Open {
-            path: path.to_owned(),
-            source,
-        };
+        let open = |source| SharedError::Open { path: path.to_owned(), source };
         let file = File::open(path).map_err(open)?;
         let map = map(&file).map_err(open)?;
-        Self::checked(map, Some(shape)).map_err(|source| SharedError::Header {
-            path: path.to_owned(),
-            source,
-        })
+        Self::checked(map, Some(shape))
+            .map_err(|source| SharedError::Header { path: path.to_owned(), source })
     }
 
     /// Of a file that was just written.
     pub(crate) fn checked(map: Mmap, expected: Option<Shape>) -> Result<Self, HeaderError> {
-        let layout = Layout::read(&map)?;
+        let (layout, index) = Layout::read(&map)?;
         if let Some(expected) = expected
             && expected != layout.shape
         {
-            return Err(HeaderError::Shape {
-                found: layout.shape,
-                expected,
-            });
+            return Err(HeaderError::Shape { found: layout.shape, expected });
         }
         let cutters = bytemuck::cast_slice(layout.section(&map, Section::Cutters));
         let grid = SumGrid::from_cutters(cutters).ok_or(HeaderError::Sections)?;
-        Ok(Self { map, layout, grid })
+        Ok(Self { map, layout, grid, index })
     }
 
     /// The rows and their statistics, in place.
@@ -68,6 +59,22 @@ impl SharedMap {
             spread: bytemuck::cast_slice(section(Section::Spread)),
             spread_cumulative: bytemuck::cast_slice(section(Section::SpreadCumulative)),
         }
+    }
+
+    /// The index of the rows, in place, where there is one.
+    #[must_use]
+    pub fn index(&self) -> Option<IndexView<'_>> {
+        let IndexHeader { layout, unit, defect } = self.index?;
+        let section = |section| self.layout.section(&self.map, section);
+        Some(IndexView {
+            layout,
+            unit,
+            defect,
+            basis: bytemuck::cast_slice(section(Section::Basis)),
+            coordinates: bytemuck::cast_slice(section(Section::Coordinates)),
+            facts: bytemuck::cast_slice(section(Section::Facts)),
+            deep_facts: bytemuck::cast_slice(section(Section::DeepFacts)),
+        })
     }
 
     /// Reads everything against the checksum of the data.

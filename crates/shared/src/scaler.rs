@@ -66,38 +66,22 @@ impl Scaler {
             .iter()
             .map(|[deviation, square]| (square - deviation * deviation / count) / count)
             .collect();
-        let constant: Vec<usize> = (0..d)
-            .filter(|&column| is_constant(variance[column], mean[column], count))
-            .collect();
+        let constant: Vec<usize> =
+            (0..d).filter(|&column| is_constant(variance[column], mean[column], count)).collect();
         if scaling == Scaling::None {
-            return Self {
-                scaling,
-                mean: vec![0.0; d],
-                std: vec![1.0; d],
-                constant,
-            };
+            return Self { scaling, mean: vec![0.0; d], std: vec![1.0; d], constant };
         }
         let mut std: Vec<f64> = variance.iter().map(|variance| variance.sqrt()).collect();
         for &column in &constant {
             std[column] = 1.0;
         }
-        Self {
-            scaling,
-            mean,
-            std,
-            constant,
-        }
+        Self { scaling, mean, std, constant }
     }
 
     /// One with these values, as an earlier [`Self::fit`] found them.
     #[must_use]
     pub fn from_parts(scaling: Scaling, mean: Vec<f64>, std: Vec<f64>) -> Self {
-        Self {
-            scaling,
-            mean,
-            std,
-            constant: Vec::new(),
-        }
+        Self { scaling, mean, std, constant: Vec::new() }
     }
 
     /// What is subtracted from each column, `[d]`; zeros where data is not scaled.
@@ -137,11 +121,7 @@ impl Scaler {
     #[must_use]
     pub fn inverse(&self, scaled: &[f64]) -> Vec<f64> {
         let units = self.mean.iter().zip(&self.std);
-        scaled
-            .iter()
-            .zip(units)
-            .map(|(x, (mean, std))| x * std + mean)
-            .collect()
+        scaled.iter().zip(units).map(|(x, (mean, std))| x * std + mean).collect()
     }
 }
 

@@ -8,8 +8,8 @@ use common::{Npz, builtin, golden, table};
 use kscan_dataset::{Builtin, Table, Values};
 use kscan_kmeans::data::Magnitudes;
 use kscan_kmeans::{
-    Data, Engine, Fit, Init, Iteration, Observer, Parameters, RowIndex, Rows, Simd, SimdLevel,
-    Statistics, fit,
+    Counters, Data, Engine, Fit, Index, Init, Iteration, Layout, Observer, Parameters, RowIndex,
+    Rows, Simd, SimdLevel, Statistics, fit,
 };
 use kscan_shared::{Scaler, Scaling};
 use ndarray::{Array1, Array2, s};
@@ -76,12 +76,7 @@ impl Padded {
     fn new(values: Vec<f32>, n: usize, d: usize) -> Self {
         let rows = Rows::new(&values, n, d);
         let statistics = Statistics::compute(Simd::detect(), rows, Magnitudes::of(&values), 2);
-        Self {
-            values,
-            n,
-            d,
-            statistics,
-        }
+        Self { values, n, d, statistics }
     }
 
     fn of(z: &Array2<f32>) -> Self {
@@ -105,8 +100,7 @@ impl Padded {
     }
 
     fn data(&self) -> Data<'_> {
-        self.statistics
-            .with_rows(Rows::new(&self.values, self.n, self.d))
+        self.statistics.with_rows(Rows::new(&self.values, self.n, self.d))
     }
 }
 
@@ -114,9 +108,7 @@ static DIGITS: LazyLock<Padded> = LazyLock::new(|| Padded::scaled(&builtin(Built
 
 static MNIST3000: LazyLock<Padded> = LazyLock::new(|| {
     let whole = builtin(Builtin::Mnist);
-    let Values::U8(values) = whole.values() else {
-        panic!("MNIST is bytes")
-    };
+    let Values::U8(values) = whole.values() else { panic!("MNIST is bytes") };
     let first = values.slice(s![..3000, ..]).to_owned();
     Padded::scaled(&table(Values::U8(first)))
 });
@@ -129,7 +121,8 @@ impl Observer for Noted {
     fn seeded(&mut self, _: &[RowIndex]) {}
 
     fn iterated(&mut self, iteration: &Iteration) {
-        self.0.push(*iteration);
+        // How much was looked at is the engine's own affair.
+        self.0.push(Iteration { counters: Counters::default(), ..*iteration });
     }
 }
 
@@ -145,7 +138,8 @@ impl Complaints {
     }
 }
 
-/// Runs at every SIMD level of this processor, which have to agree to the bit.
+/// Runs by definition and by bounds, with and without an index, at every SIMD level of this
+/// processor: all have to agree to the bit.
 fn run(
     data: Data<'_>,
     init: &Array2<f32>,
@@ -153,30 +147,33 @@ fn run(
     tol: f64,
     wrong: &mut Complaints,
 ) -> (Fit, Noted) {
-    let mut runs = SimdLevel::ALL
-        .into_iter()
-        .filter_map(Simd::new)
-        .map(|simd| {
-            let parameters = Parameters {
-                k: init.nrows(),
-                init_id: 0,
-                seed: 0,
-                init: Init::Centroids(init.clone()),
-                max_iter,
-                tol,
-                engine: Engine::Plain,
-                simd,
-            };
-            let mut noted = Noted::default();
-            let fit = fit(data, &parameters, &mut noted).expect("the case is a possible run");
-            (simd.level(), fit, noted)
-        });
+    let layout = Layout::of(data.rows.n(), data.rows.d());
+    let index = Index::build(Simd::detect(), data, 2, layout);
+    let ways = SimdLevel::ALL.into_iter().filter_map(Simd::new).flat_map(|simd| {
+        [(Engine::Plain, false), (Engine::Fast, false), (Engine::Fast, true)]
+            .map(|(engine, indexed)| (simd, engine, indexed))
+    });
+    let mut runs = ways.map(|(simd, engine, indexed)| {
+        let parameters = Parameters {
+            k: init.nrows(),
+            init_id: 0,
+            seed: 0,
+            init: Init::Centroids(init.clone()),
+            max_iter,
+            tol,
+            engine,
+            simd,
+        };
+        let mut noted = Noted::default();
+        let index = index.as_ref().filter(|_| indexed).map(Index::view);
+        let fit = fit(data, index, &parameters, &mut noted).expect("the case is a possible run");
+        (format!("{engine} at {}, indexed: {indexed}", simd.level()), fit, noted)
+    });
     let (_, portable, noted) = runs.next().expect("every processor has a level");
-    for (level, fit, noted_there) in runs {
-        wrong.unless(
-            fit.digest() == portable.digest() && noted_there == noted,
-            || format!("{level} differs from portable"),
-        );
+    for (way, fit, noted_there) in runs {
+        wrong.unless(fit.digest() == portable.digest() && noted_there == noted, || {
+            format!("{way} differs from plain and portable")
+        });
     }
     (portable, noted)
 }
@@ -190,12 +187,7 @@ fn check_labels_belong(data: Data<'_>, fit: &Fit, wrong: &mut Complaints) {
             .centroids
             .rows()
             .into_iter()
-            .map(|c| {
-                x.iter()
-                    .zip(c)
-                    .map(|(&x, c)| (f64::from(x) - c).powi(2))
-                    .sum()
-            })
+            .map(|c| x.iter().zip(c).map(|(&x, c)| (f64::from(x) - c).powi(2)).sum())
             .collect();
         let own = distances[label as usize];
         let nearest = distances.iter().copied().fold(f64::INFINITY, f64::min);
@@ -212,11 +204,7 @@ fn check_labels_belong(data: Data<'_>, fit: &Fit, wrong: &mut Complaints) {
     used.sort_unstable();
     used.dedup();
     wrong.unless(used.len() == fit.distinct_clusters, || {
-        format!(
-            "{} clusters have rows, not {}",
-            used.len(),
-            fit.distinct_clusters
-        )
+        format!("{} clusters have rows, not {}", used.len(), fit.distinct_clusters)
     });
 }
 
@@ -241,10 +229,7 @@ fn check(case: &Case) -> Vec<String> {
         let rows: Array1<i64> = npz.array("init_rows");
         for (center, &row) in init.rows().into_iter().zip(&rows) {
             let scaled = data.rows.row(RowIndex(row.cast_unsigned()));
-            let equal = center
-                .iter()
-                .zip(scaled)
-                .all(|(a, b)| a.to_bits() == b.to_bits());
+            let equal = center.iter().zip(scaled).all(|(a, b)| a.to_bits() == b.to_bits());
             wrong.unless(equal, || format!("row {row} is scaled to other bits"));
         }
     }
@@ -253,23 +238,15 @@ fn check(case: &Case) -> Vec<String> {
 
     // An inertia that is 0 but for rounding is 0 here: means of equal rows are exact.
     if case.inertia <= 1e-12 * case.scatter {
-        wrong.unless(fit.inertia == 0.0, || {
-            format!("inertia {}, not 0", fit.inertia)
-        });
+        wrong.unless(fit.inertia == 0.0, || format!("inertia {}, not 0", fit.inertia));
     } else {
         let off = (fit.inertia - case.inertia).abs() / case.inertia;
         wrong.unless(off <= TOLERANCE, || {
-            format!(
-                "inertia {}, not {}: off by {off:e}",
-                fit.inertia, case.inertia
-            )
+            format!("inertia {}, not {}: off by {off:e}", fit.inertia, case.inertia)
         });
     }
     wrong.unless(fit.distinct_clusters == case.distinct_clusters, || {
-        format!(
-            "{} clusters, not {}",
-            fit.distinct_clusters, case.distinct_clusters
-        )
+        format!("{} clusters, not {}", fit.distinct_clusters, case.distinct_clusters)
     });
     check_labels_belong(data, &fit, &mut wrong);
     match case.compare.as_str() {
@@ -296,9 +273,7 @@ fn check_all(
         .zip(&fit.labels)
         .filter(|&(&theirs, &ours)| i64::from(theirs) != i64::from(ours))
         .count();
-    wrong.unless(differing == 0, || {
-        format!("{differing} of {} labels differ", case.n)
-    });
+    wrong.unless(differing == 0, || format!("{differing} of {} labels differ", case.n));
     wrong.unless(fit.n_iter == case.n_iter, || {
         format!("{} iterations, not {}", fit.n_iter, case.n_iter)
     });
@@ -314,13 +289,10 @@ fn check_all(
             .filter(|iteration| iteration.relocated > 0)
             .map(|iteration| (iteration.number, iteration.relocated))
             .collect();
-        let theirs: Vec<(u32, u32)> = relocated
-            .iter()
-            .map(|moved| (moved.iteration, moved.empty.len() as u32))
-            .collect();
-        wrong.unless(ours == theirs, || {
-            format!("(iteration, rows moved) {ours:?}, not {theirs:?}")
-        });
+        let theirs: Vec<(u32, u32)> =
+            relocated.iter().map(|moved| (moved.iteration, moved.empty.len() as u32)).collect();
+        wrong
+            .unless(ours == theirs, || format!("(iteration, rows moved) {ours:?}, not {theirs:?}"));
         let total: u64 = theirs.iter().map(|&(_, count)| u64::from(count)).sum();
         wrong.unless(fit.relocated == total, || {
             format!("{} rows moved in all, not {total}", fit.relocated)
@@ -334,26 +306,14 @@ fn check_all(
         .zip(&fit.centroids)
         .map(|(theirs, ours)| (theirs - ours).abs() / scale)
         .fold(0.0, f64::max);
-    wrong.unless(off <= TOLERANCE, || {
-        format!("centers are off by {off:e} of the largest value")
-    });
+    wrong.unless(off <= TOLERANCE, || format!("centers are off by {off:e} of the largest value"));
 }
 
 /// The groups that the tests below go through; every case is in one.
 const GROUPS: [(&str, &[&str]); 7] = [
     ("digits", &["digits_"]),
     ("mnist3000", &["mnist3000_"]),
-    (
-        "sizes",
-        &[
-            "duplicates",
-            "one_feature",
-            "constant_columns",
-            "k_",
-            "one_row",
-            "odd_",
-        ],
-    ),
+    ("sizes", &["duplicates", "one_feature", "constant_columns", "k_", "one_row", "odd_"]),
     ("empty clusters", &["empty_", "donor_"]),
     ("stopping", &["max_iter_", "tol_"]),
     ("magnitudes", &["offset_", "huge_", "tiny_"]),
@@ -380,11 +340,7 @@ fn check_group(group: &str) {
         let wrong = check(case);
         if !wrong.is_empty() {
             let shown = wrong.len().min(8);
-            failures.push(format!(
-                "{}:\n    {}",
-                case.name,
-                wrong[..shown].join("\n    ")
-            ));
+            failures.push(format!("{}:\n    {}", case.name, wrong[..shown].join("\n    ")));
         }
     }
     assert!(failures.is_empty(), "{group}\n{}", failures.join("\n"));
@@ -398,10 +354,7 @@ fn every_case_is_in_a_group() {
         assert!(group_of(case).is_some(), "{} is tested nowhere", case.name);
     }
     for (group, _) in GROUPS {
-        assert!(
-            cases.iter().any(|case| group_of(case) == Some(group)),
-            "no case of {group}"
-        );
+        assert!(cases.iter().any(|case| group_of(case) == Some(group)), "no case of {group}");
     }
     let decided = cases.iter().filter(|case| case.compare == "all").count();
     assert!(decided >= 45, "only {decided} cases compare everything");
@@ -498,13 +451,8 @@ fn quirks_of_scikit_learn_are_answered_by_rule() {
         };
         let padded = Padded::of(&matrix(&quirk.z));
         let mut wrong = Complaints::default();
-        let (fit, _) = run(
-            padded.data(),
-            &matrix(&quirk.init),
-            quirk.max_iter,
-            quirk.tol,
-            &mut wrong,
-        );
+        let (fit, _) =
+            run(padded.data(), &matrix(&quirk.init), quirk.max_iter, quirk.tol, &mut wrong);
         check_labels_belong(padded.data(), &fit, &mut wrong);
         assert!(wrong.0.is_empty(), "{name}: {:?}", wrong.0);
         assert_eq!(fit.labels, answer.labels, "{name}");

@@ -58,11 +58,7 @@ fn check_statistics(name: &str, npz: &mut Npz, scaler: &Scaler, tolerance: f64) 
     for (column, (&mean, &scale)) in mean.iter().zip(&scale).enumerate() {
         let (ours, std) = (scaler.mean()[column], scaler.std()[column]);
         // A mean near 0 is the difference of large sums: its column's deviation is the unit then.
-        let unit = if constant[column] {
-            mean.abs()
-        } else {
-            mean.abs().max(scale)
-        };
+        let unit = if constant[column] { mean.abs() } else { mean.abs().max(scale) };
         let off = (ours - mean).abs();
         if off > tolerance * unit {
             wrong.push(format!("{name}, mean {column}: {ours:e}, not {mean:e}"));
@@ -71,9 +67,7 @@ fn check_statistics(name: &str, npz: &mut Npz, scaler: &Scaler, tolerance: f64) 
             wrong.push(format!("{name}, std {column}: {std:e}, not {scale:e}"));
         }
     }
-    let theirs: Vec<usize> = (0..constant.len())
-        .filter(|&column| constant[column])
-        .collect();
+    let theirs: Vec<usize> = (0..constant.len()).filter(|&column| constant[column]).collect();
     if scaler.constant_columns() != theirs {
         wrong.push(format!(
             "{name}, constant columns: {:?}, not {theirs:?}",
@@ -112,9 +106,7 @@ fn all_of_mnist_has_scikit_learns_mean_deviation_and_67_constant_columns() {
 fn all_of_mnist_has_the_mean_and_deviation_that_whole_numbers_give() {
     let table = builtin(Builtin::Mnist);
     let scaler = Scaler::fit(&table, Scaling::Standard, 2);
-    let Values::U8(x) = table.values() else {
-        panic!("MNIST is bytes")
-    };
+    let Values::U8(x) = table.values() else { panic!("MNIST is bytes") };
     let n = x.nrows() as u64;
     let mut sums = vec![(0_u64, 0_u64); x.ncols()];
     for row in x.rows() {
@@ -127,15 +119,10 @@ fn all_of_mnist_has_the_mean_and_deviation_that_whole_numbers_give() {
         let mean = sum as f64 / n as f64;
         // n² times the variance; below 2^64 for 60,000 bytes, so nothing is rounded before this.
         let variance = (n * squares - sum * sum) as f64 / (n * n) as f64;
-        let std = if variance == 0.0 {
-            1.0
-        } else {
-            variance.sqrt()
-        };
-        for (what, ours, exact) in [
-            ("mean", scaler.mean()[column], mean),
-            ("std", scaler.std()[column], std),
-        ] {
+        let std = if variance == 0.0 { 1.0 } else { variance.sqrt() };
+        for (what, ours, exact) in
+            [("mean", scaler.mean()[column], mean), ("std", scaler.std()[column], std)]
+        {
             let off = (ours - exact).abs();
             assert!(off <= 1e-13 * exact, "{what} {column}: {ours}, not {exact}");
         }
@@ -167,13 +154,9 @@ fn scaled_values_are_scikit_learns_to_the_bit() {
                 scaled[row * stride + column]
             ));
         }
-        let padding = scaled
-            .chunks_exact(stride)
-            .flat_map(|row| &row[table.cols()..]);
+        let padding = scaled.chunks_exact(stride).flat_map(|row| &row[table.cols()..]);
         assert!(
-            padding
-                .into_iter()
-                .all(|x| x.to_bits() == UNTOUCHED.to_bits()),
+            padding.into_iter().all(|x| x.to_bits() == UNTOUCHED.to_bits()),
             "{name}: padding is written to"
         );
     }
@@ -260,9 +243,7 @@ fn scaled_centroids_go_back_to_the_datas_own_units() {
     let mut npz = Npz::open("scaler/digits500_u8.npz");
     let table = raw("digits500_u8", &mut npz);
     let scaler = Scaler::fit(&table, Scaling::Standard, 2);
-    let Values::U8(x) = table.values() else {
-        panic!("digits are bytes")
-    };
+    let Values::U8(x) = table.values() else { panic!("digits are bytes") };
     let z: Array2<f32> = npz.array("z");
     for (x, z) in x.rows().into_iter().zip(z.rows()) {
         let scaled: Vec<f64> = z.iter().map(|&z| f64::from(z)).collect();
@@ -277,11 +258,7 @@ fn a_scaler_made_of_its_parts_scales_alike() {
     let mut npz = Npz::open("scaler/plain_f32.npz");
     let table = raw("plain_f32", &mut npz);
     let fitted = Scaler::fit(&table, Scaling::Standard, 2);
-    let made = Scaler::from_parts(
-        Scaling::Standard,
-        fitted.mean().to_vec(),
-        fitted.std().to_vec(),
-    );
+    let made = Scaler::from_parts(Scaling::Standard, fitted.mean().to_vec(), fitted.std().to_vec());
     assert_eq!(transformed(&made, &table), transformed(&fitted, &table));
 }
 
@@ -289,8 +266,5 @@ fn a_scaler_made_of_its_parts_scales_alike() {
 fn scalings_are_known_by_name() {
     assert_eq!("standard".parse(), Ok(Scaling::Standard));
     assert_eq!("none".parse(), Ok(Scaling::None));
-    assert_eq!(
-        "Standard".parse::<Scaling>(),
-        Err("unknown scaling 'Standard'".to_owned())
-    );
+    assert_eq!("Standard".parse::<Scaling>(), Err("unknown scaling 'Standard'".to_owned()));
 }

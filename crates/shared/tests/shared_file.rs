@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 /// Where sections begin, and the bytes of header before that hold something.
 const HEADER_LEN: usize = 4096;
-const HEADER_FIELDS: usize = 128;
+const HEADER_FIELDS: usize = 256;
 
 fn table(values: Array2<f32>) -> Table {
     Table::from_values(&Source::File("test".into()), Values::F32(values)).expect("finite values")
@@ -37,7 +37,7 @@ const EXAMPLE: Shape = Shape { n: 300, d: 19 };
 
 fn create(place: Place<'_>, table: &Table, scaling: Scaling) -> Result<SharedFile, SharedError> {
     let scaler = Scaler::fit(table, scaling, 2);
-    SharedFile::create(place, table, &scaler, Simd::detect(), 2)
+    SharedFile::create(place, table, &scaler, None, Simd::detect(), 2)
 }
 
 fn example_file(place: Place<'_>) -> SharedFile {
@@ -74,19 +74,13 @@ fn assert_holds(data: Data<'_>, table: &Table, scaling: Scaling) {
     assert_eq!(data.grid, expected.grid);
     assert_eq!(bits_of(data.center), bits_of(&expected.center));
     assert_eq!(bits_of(data.spread), bits_of(&expected.spread));
-    assert_eq!(
-        bits_of(data.spread_cumulative),
-        bits_of(&expected.spread_cumulative)
-    );
+    assert_eq!(bits_of(data.spread_cumulative), bits_of(&expected.spread_cumulative));
 }
 
 /// The header's error where opening `path` fails for that.
 fn header_error(path: &Path, shape: Shape) -> Option<HeaderError> {
     match SharedMap::open(path, shape) {
-        Err(SharedError::Header {
-            path: named,
-            source,
-        }) => {
+        Err(SharedError::Header { path: named, source }) => {
             assert_eq!(named, path);
             Some(source)
         }
@@ -120,7 +114,7 @@ fn any_shape_comes_back_whatever_the_number_of_threads() {
         for threads in [0, 1, 2, 3, 7] {
             let simd = Simd::detect();
             let shared =
-                SharedFile::create(Place::Anonymous, &table, &scaler, simd, threads).unwrap();
+                SharedFile::create(Place::Anonymous, &table, &scaler, None, simd, threads).unwrap();
             assert_holds(shared.map().data(), &table, Scaling::Standard);
         }
     }
@@ -139,7 +133,8 @@ fn any_shape_comes_back_whatever_the_number_of_threads() {
     let scaler = Scaler::fit(&apart, Scaling::None, 1);
     for threads in [1, 3] {
         let simd = Simd::detect();
-        let shared = SharedFile::create(Place::Anonymous, &apart, &scaler, simd, threads).unwrap();
+        let shared =
+            SharedFile::create(Place::Anonymous, &apart, &scaler, None, simd, threads).unwrap();
         assert_holds(shared.map().data(), &apart, Scaling::None);
     }
 }
@@ -163,10 +158,7 @@ fn another_shape_is_refused() {
     for expected in [Shape { n: 299, d: 19 }, Shape { n: 300, d: 20 }] {
         assert_eq!(
             header_error(shared.path(), expected),
-            Some(HeaderError::Shape {
-                found: EXAMPLE,
-                expected
-            })
+            Some(HeaderError::Shape { found: EXAMPLE, expected })
         );
     }
 }
@@ -344,20 +336,12 @@ fn child_runs_out_of_descriptors() {
     use rustix::process::{Resource, Rlimit, setrlimit};
     let Some(path) = child_argument() else { return };
     let table = example();
-    let none = Rlimit {
-        current: Some(0),
-        maximum: Some(0),
-    };
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
     setrlimit(Resource::Nofile, none).unwrap();
     let error = create(Place::Named(&path), &table, Scaling::Standard).unwrap_err();
-    let SharedError::Create { source, .. } = error else {
-        panic!("another error: {error}")
-    };
+    let SharedError::Create { source, .. } = error else { panic!("another error: {error}") };
     // The file's being there is not even noticed: descriptors are looked for first.
-    assert_eq!(
-        source.raw_os_error(),
-        Some(rustix::io::Errno::MFILE.raw_os_error())
-    );
+    assert_eq!(source.raw_os_error(), Some(rustix::io::Errno::MFILE.raw_os_error()));
     println!("done in a child");
 }
 
@@ -387,10 +371,7 @@ fn a_damaged_file_is_refused() {
     for len in [HEADER_FIELDS, HEADER_LEN, whole.len() / 2, whole.len() - 1] {
         assert_eq!(
             refusal(&whole[..len]),
-            Some(HeaderError::Length {
-                found: len as u64,
-                expected: whole.len() as u64
-            })
+            Some(HeaderError::Length { found: len as u64, expected: whole.len() as u64 })
         );
     }
     let longer = [&whole[..], &[0]].concat();
@@ -401,9 +382,7 @@ fn a_damaged_file_is_refused() {
         flipped[bit / 8] ^= 1 << (bit % 8);
         let expected = match bit / 8 {
             0..8 => HeaderError::Magic,
-            8..12 => HeaderError::Version {
-                found: 1 ^ (1 << (bit - 64)),
-            },
+            8..12 => HeaderError::Version { found: 1 ^ (1 << (bit - 64)) },
             _ => HeaderError::Checksum,
         };
         assert_eq!(refusal(&flipped), Some(expected), "bit {bit}");
@@ -436,10 +415,9 @@ fn damaged_data_is_seen_when_it_is_verified() {
 fn not_finite(place: Place<'_>, values: Array2<f32>, threads: usize) -> (usize, usize) {
     let table = table(values);
     let scaler = Scaler::fit(&table, Scaling::Standard, 1);
-    let error = SharedFile::create(place, &table, &scaler, Simd::detect(), threads).unwrap_err();
-    let SharedError::NotFinite { row, column } = error else {
-        panic!("another error: {error}")
-    };
+    let error =
+        SharedFile::create(place, &table, &scaler, None, Simd::detect(), threads).unwrap_err();
+    let SharedError::NotFinite { row, column } = error else { panic!("another error: {error}") };
     assert_eq!(
         error.to_string(),
         format!("row {row}, column {column} (from 0) does not fit float32 after scaling")
@@ -478,8 +456,14 @@ fn a_single_nan_is_refused_wherever_the_rows_are_split() {
         values[(bad, 1)] = 3e38;
         let table = table(values);
         for threads in [1, 2, 3, 7, 100] {
-            let made =
-                SharedFile::create(Place::Anonymous, &table, &scaler, Simd::detect(), threads);
+            let made = SharedFile::create(
+                Place::Anonymous,
+                &table,
+                &scaler,
+                None,
+                Simd::detect(),
+                threads,
+            );
             assert!(
                 matches!(made, Err(SharedError::NotFinite { row, column: 1 }) if row == bad),
                 "row {bad}, {threads} threads: {made:?}"

@@ -34,8 +34,7 @@ impl Channel {
     /// # Errors
     /// Where the coordinator does not read any more.
     pub fn send(&mut self, report: &Report) -> io::Result<()> {
-        self.pipe
-            .write_all(&wire::encode(report).map_err(io::Error::other)?)
+        self.pipe.write_all(&wire::encode(report).map_err(io::Error::other)?)
     }
 
     /// Sends what may be lost: a coordinator that is gone shows itself otherwise.
@@ -65,9 +64,7 @@ pub(crate) fn read_job() -> Result<Job, WorkerError> {
     let mut buffer = vec![0; 1 << 16];
     let mut stdin = io::stdin().lock();
     loop {
-        let job = decoder
-            .decode()
-            .map_err(|error| WorkerError::Job(error.to_string()))?;
+        let job = decoder.decode().map_err(|error| WorkerError::Job(error.to_string()))?;
         if let Some((job, _)) = job {
             return Ok(job);
         }
@@ -91,8 +88,5 @@ pub(crate) fn watch_stdin() -> io::Result<()> {
         tracing::warn!("the coordinator is gone");
         std::process::exit(1);
     };
-    std::thread::Builder::new()
-        .name("stdin".into())
-        .spawn(watch)
-        .map(drop)
+    std::thread::Builder::new().name("stdin".into()).spawn(watch).map(drop)
 }

@@ -59,21 +59,13 @@ pub fn work(coordinator: u32, started: Instant) -> Result<ExitCode, WorkerError>
     let outcome = if job.protocol == PROTOCOL_VERSION {
         guarded(&mut channel, &job, started)
     } else {
-        let message = format!(
-            "the coordinator speaks version {}, this is {PROTOCOL_VERSION}",
-            job.protocol
-        );
-        Err(RunFailure {
-            kind: FailureKind::Version,
-            message,
-        })
+        let message =
+            format!("the coordinator speaks version {}, this is {PROTOCOL_VERSION}", job.protocol);
+        Err(RunFailure { kind: FailureKind::Version, message })
     };
     Ok(match outcome {
         Ok((record, labels)) => {
-            channel.send(&Report::Finished {
-                record: Box::new(record),
-                labels,
-            })?;
+            channel.send(&Report::Finished { record: Box::new(record), labels })?;
             ExitCode::SUCCESS
         }
         Err(failure) => {
@@ -106,12 +98,7 @@ fn guarded(
         run::run(channel, job, simd, started)
     }))
     .unwrap_or_else(|_| {
-        let message = panics
-            .lock()
-            .map_or_else(|_| String::new(), |panic| panic.clone());
-        Err(RunFailure {
-            kind: FailureKind::Panic,
-            message,
-        })
+        let message = panics.lock().map_or_else(|_| String::new(), |panic| panic.clone());
+        Err(RunFailure { kind: FailureKind::Panic, message })
     })
 }

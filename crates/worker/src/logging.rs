@@ -10,11 +10,7 @@ use tracing_subscriber::fmt::format::FmtSpan;
 
 /// Sends all that is traced in this process to the job's log file, which must not be there yet.
 pub(crate) fn start(job: &Job) -> io::Result<()> {
-    let file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&job.log)?;
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&job.log)?;
     let filter = EnvFilter::try_new(&job.log_filter).map_err(io::Error::other)?;
     tracing_subscriber::fmt()
         .json()
@@ -36,9 +32,7 @@ pub(crate) fn remember_panics() -> Arc<Mutex<String>> {
     let print = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         if let Ok(mut last) = keep.lock() {
-            let message = panic
-                .payload_as_str()
-                .unwrap_or("a panic without a message");
+            let message = panic.payload_as_str().unwrap_or("a panic without a message");
             *last = match panic.location() {
                 Some(place) => format!("{message} ({}:{})", place.file(), place.line()),
                 None => message.to_owned(),

@@ -14,10 +14,7 @@ use tracing::{info, info_span, warn};
 
 #[expect(clippy::needless_pass_by_value, reason = "made for map_err")]
 fn parameters_failure(message: impl ToString) -> RunFailure {
-    RunFailure {
-        kind: FailureKind::Parameters,
-        message: message.to_string(),
-    }
+    RunFailure { kind: FailureKind::Parameters, message: message.to_string() }
 }
 
 /// The SIMD level that the job asks for, or the best there is.
@@ -38,13 +35,8 @@ pub(crate) fn run(
     started: Instant,
 ) -> Result<(RunRecord, Vec<u32>), RunFailure> {
     let run = job.run;
-    let _span = info_span!(
-        "run",
-        k = run.k,
-        init_id = run.init_id,
-        attempt = job.attempt.0
-    )
-    .entered();
+    let _span =
+        info_span!("run", k = run.k, init_id = run.init_id, attempt = job.attempt.0).entered();
     info!(
         pid = std::process::id(),
         seed = job.seed,
@@ -60,14 +52,9 @@ pub(crate) fn run(
         let size = |size: u64| {
             usize::try_from(size).map_err(|_| parameters_failure("the data is beyond memory"))
         };
-        let shape = Shape {
-            n: size(job.shape.0)?,
-            d: size(job.shape.1)?,
-        };
-        SharedMap::open(&job.shared, shape).map_err(|error| RunFailure {
-            kind: FailureKind::Shared,
-            message: error.to_string(),
-        })?
+        let shape = Shape { n: size(job.shape.0)?, d: size(job.shape.1)? };
+        SharedMap::open(&job.shared, shape)
+            .map_err(|error| RunFailure { kind: FailureKind::Shared, message: error.to_string() })?
     };
     let loaded = Instant::now();
     let parameters = parameters(job, simd)?;
@@ -78,12 +65,11 @@ pub(crate) fn run(
         seeded: loaded,
         private_bytes: 0,
     };
-    let fit = fit(map.data(), &parameters, &mut progress).map_err(parameters_failure)?;
-    let Progress {
-        seeded,
-        private_bytes,
-        ..
-    } = progress;
+    let fit =
+        fit(map.data(), map.index(), &parameters, &mut progress).map_err(parameters_failure)?;
+    let (seeded, private_bytes) = (progress.seeded, progress.private_bytes);
+    // Ends the span of the last phase.
+    drop(progress);
 
     let digest = fit.digest();
     let usage = Usage {
@@ -149,6 +135,7 @@ fn record(job: &Job, fit: Fit, digest: Digest, usage: Usage) -> (RunRecord, Vec<
         digest,
         distinct_clusters: fit.distinct_clusters as u32,
         relocated: fit.relocated,
+        counters: fit.counters,
         usage,
     };
     (record, fit.labels)
@@ -175,18 +162,12 @@ impl Observer for Progress<'_> {
     }
 
     fn iterated(&mut self, iteration: &Iteration) {
-        let &Iteration {
-            number,
-            inertia,
-            rows_changed,
-            shift,
-            relocated,
-        } = iteration;
+        let &Iteration { number, inertia, rows_changed, shift, relocated, counters } = iteration;
+        if number == 1 {
+            self.private_bytes = memory().private_bytes;
+        }
         if relocated > 0 {
-            warn!(
-                iteration = number,
-                relocated, "empty clusters took far rows"
-            );
+            warn!(iteration = number, relocated, "empty clusters took far rows");
         }
         info!(
             iteration = number,
@@ -194,12 +175,19 @@ impl Observer for Progress<'_> {
             rows_changed,
             share_changed = rows_changed as f64 / self.n as f64,
             shift,
+            rows_visited = counters.rows_visited,
+            by_anchor = counters.by_anchor,
+            by_level = ?counters.by_level,
+            by_definition = counters.by_definition,
+            coordinates_read = counters.coordinates_read,
+            bytes_read = counters.bytes_read,
             "iteration"
         );
         self.channel.say(&Report::Iterated(Iterated {
             iteration: number,
             inertia,
             rows_changed,
+            rows_visited: counters.rows_visited,
         }));
     }
 }
@@ -216,9 +204,7 @@ fn usage(started: Instant) -> Usage {
 
 /// The memory fields of [`Usage`]; zeros where /proc cannot be read.
 fn memory() -> Usage {
-    let status = procfs::process::Process::myself()
-        .and_then(|process| process.status())
-        .ok();
+    let status = procfs::process::Process::myself().and_then(|process| process.status()).ok();
     let bytes = |kilobytes: Option<u64>| kilobytes.unwrap_or(0) * 1024;
     Usage {
         peak_rss_bytes: bytes(status.as_ref().and_then(|status| status.vmhwm)),

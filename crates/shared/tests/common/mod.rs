@@ -9,9 +9,7 @@ use ndarray_npy::{NpzReader, ReadableElement};
 
 /// A file or folder of the golden files.
 pub(crate) fn golden(part: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../tests/golden")
-        .join(part)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden").join(part)
 }
 
 /// An open `.npz` file.
@@ -42,7 +40,5 @@ pub(crate) fn table(values: Values) -> Table {
 }
 
 pub(crate) fn builtin(set: Builtin) -> Table {
-    kscan_dataset::load(&Source::Builtin(set), None)
-        .expect("a built-in set is there")
-        .table
+    kscan_dataset::load(&Source::Builtin(set), None).expect("a built-in set is there").table
 }

@@ -8,19 +8,12 @@ use kscan_results::{InitMethod, RunFolder, ScaleMethod, ScanDocument};
 use kscan_verify::{Options, Verified};
 use ndarray::Array2;
 
-const ALL: Options = Options {
-    every_run: true,
-    replay: true,
-};
+const ALL: Options = Options { every_run: true, replay: true };
 
 /// How many runs stopped so.
 fn stopped(scan: &Scan, stop: Stop) -> usize {
     let document = ScanDocument::read(&scan.folder).unwrap();
-    document
-        .runs
-        .iter()
-        .filter(|run| run.stop == Some(stop))
-        .count()
+    document.runs.iter().filter(|run| run.stop == Some(stop)).count()
 }
 
 /// A data set of these values, row by row.
@@ -38,9 +31,8 @@ fn dataset(cols: usize, values: Vec<f32>) -> Dataset {
 fn noise(count: usize) -> Vec<f32> {
     let mut state = 1_u64;
     let mut next = || {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 40) as f32 / (1 << 24) as f32
     };
     (0..count).map(|_| next()).collect()
@@ -50,18 +42,9 @@ fn noise(count: usize) -> Vec<f32> {
 fn stopped_by_labels() {
     let scan = Scan::make(Plan::default());
     assert_eq!(stopped(&scan, Stop::Labels), 10);
-    let expected = Verified {
-        ks: 5,
-        runs: 10,
-        models: 5,
-        ..Verified::default()
-    };
+    let expected = Verified { ks: 5, runs: 10, models: 5, ..Verified::default() };
     assert_eq!(scan.verify().unwrap(), expected);
-    let expected = Verified {
-        other_runs: 5,
-        replayed: 10,
-        ..expected
-    };
+    let expected = Verified { other_runs: 5, replayed: 10, ..expected };
     assert_eq!(scan.verify_with(ALL).unwrap(), expected);
     let steps = &mut Vec::new();
     let on = &mut |step| steps.push(format!("{step}"));
@@ -73,10 +56,7 @@ fn stopped_by_labels() {
 #[test]
 fn stopped_by_shift() {
     for tol in [1e-2, 0.1, 1.0] {
-        let scan = Scan::make(Plan {
-            tol,
-            ..Plan::default()
-        });
+        let scan = Scan::make(Plan { tol, ..Plan::default() });
         assert!(stopped(&scan, Stop::Shift) > 0, "{tol}");
         assert_eq!(scan.verify().unwrap().replayed, 0, "{tol}");
         scan.verify_with(ALL).unwrap();
@@ -86,10 +66,7 @@ fn stopped_by_shift() {
 #[test]
 fn stopped_by_max_iter_and_done_again() {
     for max_iter in [1, 3] {
-        let scan = Scan::make(Plan {
-            max_iter,
-            ..Plan::default()
-        });
+        let scan = Scan::make(Plan { max_iter, ..Plan::default() });
         assert_eq!(stopped(&scan, Stop::MaxIter), 10);
         assert_eq!(scan.verify().unwrap().replayed, 5);
     }
@@ -115,18 +92,13 @@ fn a_far_and_a_constant_column() {
         row[11] = 1e6 + row[11].round();
         row[17] *= 1e-20;
     }
-    let scan = Scan::make(Plan {
-        dataset: dataset(19, values),
-        ..Plan::default()
-    });
+    let scan = Scan::make(Plan { dataset: dataset(19, values), ..Plan::default() });
     scan.verify_with(ALL).unwrap();
 }
 
 /// First centroids beyond all rows but one: clusters are empty, and take far rows.
 fn far(k: u32, d: usize) -> Array2<f32> {
-    Array2::from_shape_fn((k as usize, d), |(j, i)| {
-        if j == 0 { 0.0 } else { 1e3 + (i * j) as f32 }
-    })
+    Array2::from_shape_fn((k as usize, d), |(j, i)| if j == 0 { 0.0 } else { 1e3 + (i * j) as f32 })
 }
 
 #[test]
@@ -152,18 +124,9 @@ fn fewer_distinct_rows_than_clusters() {
     for tol in [0.0, 1e-2] {
         let mut dataset = dataset(2, values.clone());
         dataset.labels = Some(Labels::new((0..40).map(|row| row % 3 - 7).collect()));
-        let scan = Scan::make(Plan {
-            dataset,
-            tol,
-            ..Plan::default()
-        });
+        let scan = Scan::make(Plan { dataset, tol, ..Plan::default() });
         let document = ScanDocument::read(&scan.folder).unwrap();
-        assert!(
-            document
-                .runs
-                .iter()
-                .all(|run| run.distinct_clusters <= Some(3))
-        );
+        assert!(document.runs.iter().all(|run| run.distinct_clusters <= Some(3)));
         scan.verify().unwrap();
         scan.verify_with(ALL).unwrap();
     }
@@ -171,23 +134,14 @@ fn fewer_distinct_rows_than_clusters() {
 
 #[test]
 fn a_failed_run() {
-    let scan = Scan::make(Plan {
-        fails: Some(RunId { k: 3, init_id: 1 }),
-        ..Plan::default()
-    });
+    let scan = Scan::make(Plan { fails: Some(RunId { k: 3, init_id: 1 }), ..Plan::default() });
     let verified = scan.verify().unwrap();
-    assert_eq!(
-        (verified.runs, verified.failed, verified.models),
-        (10, 1, 5)
-    );
+    assert_eq!((verified.runs, verified.failed, verified.models), (10, 1, 5));
     let found = scan.verify_changed("scan.json", |path| {
         let text = std::fs::read_to_string(path).unwrap();
         std::fs::write(path, text.replace("\"partial\"", "\"complete\"")).unwrap();
     });
-    assert_eq!(
-        found.unwrap().to_string(),
-        "scan.json: status is complete, but runs[3] failed"
-    );
+    assert_eq!(found.unwrap().to_string(), "scan.json: status is complete, but runs[3] failed");
 }
 
 #[test]
@@ -198,10 +152,8 @@ fn a_scan_that_was_killed() {
     document.runs.clear();
     document.best.clear();
     document.data.constant_cols = 0;
-    document.elbow = kscan_results::ElbowDocument::None {
-        k: None,
-        reason: "the scan has not ended".to_owned(),
-    };
+    document.elbow =
+        kscan_results::ElbowDocument::None { k: None, reason: "the scan has not ended".to_owned() };
     document.write(&scan.folder).unwrap();
     std::fs::remove_file(scan.folder.runs_csv()).unwrap();
     // In the middle of a record.

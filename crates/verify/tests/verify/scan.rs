@@ -66,7 +66,7 @@ impl Scan {
         };
         let scaler = Scaler::fit(table, scaling, 2);
         let simd = Simd::detect();
-        let shared = SharedFile::create(Place::Anonymous, table, &scaler, simd, 2).unwrap();
+        let shared = SharedFile::create(Place::Anonymous, table, &scaler, None, simd, 2).unwrap();
         let data = shared.map().data();
 
         let runs: Vec<RunId> = (plan.ks.0..=plan.ks.1)
@@ -76,20 +76,15 @@ impl Scan {
         let (mut documents, mut done) = (Vec::new(), Vec::new());
         for run in runs {
             if plan.fails == Some(run) {
-                let failed = FailedRun {
-                    run,
-                    attempt: Attempt(3),
-                    error: "killed by SIGKILL".to_owned(),
-                };
+                let failed =
+                    FailedRun { run, attempt: Attempt(3), error: "killed by SIGKILL".to_owned() };
                 documents.push(failed_run(&failed));
                 journal.append(&Entry::Failed(failed)).unwrap();
                 continue;
             }
             let (record, labels) = do_run(&plan, data, run);
             documents.push(finished_run(&record));
-            journal
-                .append(&Entry::Finished(Box::new(record.clone())))
-                .unwrap();
+            journal.append(&Entry::Finished(Box::new(record.clone()))).unwrap();
             done.push((record, labels));
         }
         let best = write_models(&folder, &plan, &scaler, &done);
@@ -98,18 +93,10 @@ impl Scan {
         tables::write_curve(&folder.curve_csv(), &best).unwrap();
         tables::write_elbow(&folder.elbow_csv(), &elbow).unwrap();
         let constant_cols = scaler.constant_columns().len() as u64;
-        let document = ScanDocument {
-            runs: documents,
-            best,
-            elbow,
-            ..document(&plan, constant_cols)
-        };
+        let document =
+            ScanDocument { runs: documents, best, elbow, ..document(&plan, constant_cols) };
         document.write(&folder).unwrap();
-        Self {
-            temp,
-            folder,
-            dataset: plan.dataset,
-        }
+        Self { temp, folder, dataset: plan.dataset }
     }
 
     pub(crate) fn verify(&self) -> Result<Verified, Violation> {
@@ -163,7 +150,7 @@ fn do_run(plan: &Plan, data: Data<'_>, run: RunId) -> (RunRecord, Vec<u32>) {
         engine: Engine::Plain,
         simd: Simd::detect(),
     };
-    let fit: Fit = fit(data, &parameters, &mut ()).unwrap();
+    let fit: Fit = fit(data, None, &parameters, &mut ()).unwrap();
     let record = RunRecord {
         run,
         attempt: Attempt::FIRST,
@@ -176,6 +163,7 @@ fn do_run(plan: &Plan, data: Data<'_>, run: RunId) -> (RunRecord, Vec<u32>) {
         stop: fit.stop,
         distinct_clusters: fit.distinct_clusters as u32,
         relocated: fit.relocated,
+        counters: fit.counters,
         usage: Usage {
             wall_s: 0.25,
             cpu_s: 0.125,
@@ -240,10 +228,7 @@ fn elbow(best: &[BestRun]) -> ElbowDocument {
     let inertia: Vec<f64> = best.iter().map(|best| best.inertia).collect();
     match find_elbow(&ks, &inertia) {
         Ok(elbow) => ElbowDocument::Found(elbow),
-        Err(none) => ElbowDocument::None {
-            k: None,
-            reason: none.to_string(),
-        },
+        Err(none) => ElbowDocument::None { k: None, reason: none.to_string() },
     }
 }
 
@@ -270,11 +255,7 @@ fn key(plan: &Plan) -> JournalKey {
 
 /// All of `scan.json` that is no result.
 fn document(plan: &Plan, constant_cols: u64) -> ScanDocument {
-    let Dataset {
-        name,
-        table,
-        labels,
-    } = &plan.dataset;
+    let Dataset { name, table, labels } = &plan.dataset;
     ScanDocument {
         format: ScanDocument::FORMAT.to_owned(),
         status: match plan.fails {
@@ -335,6 +316,7 @@ fn document(plan: &Plan, constant_cols: u64) -> ScanDocument {
 fn finished_run(record: &RunRecord) -> RunDocument {
     RunDocument {
         status: RunStatus::Ok,
+        counters: Some(record.counters),
         inertia: Some(record.inertia),
         n_iter: Some(record.n_iter),
         stop: Some(record.stop),
@@ -350,11 +332,7 @@ fn finished_run(record: &RunRecord) -> RunDocument {
         distinct_clusters: Some(record.distinct_clusters),
         relocated: Some(record.relocated),
         error: None,
-        ..failed_run(&FailedRun {
-            run: record.run,
-            attempt: record.attempt,
-            error: String::new(),
-        })
+        ..failed_run(&FailedRun { run: record.run, attempt: record.attempt, error: String::new() })
     }
 }
 
@@ -378,6 +356,7 @@ fn failed_run(failed: &FailedRun) -> RunDocument {
         private_bytes: None,
         distinct_clusters: None,
         relocated: None,
+        counters: None,
         log: format!("logs/{}", failed.run.log_name(failed.attempt)),
         error: Some(failed.error.clone()),
     }

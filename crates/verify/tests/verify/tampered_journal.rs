@@ -63,10 +63,7 @@ fn another_key() {
         let found = found(&scan, Options::default(), |journal| {
             change(&mut journal.key);
         });
-        assert!(
-            found.as_ref().is_some_and(|text| text.contains(name)),
-            "{name}: {found:?}"
-        );
+        assert!(found.as_ref().is_some_and(|text| text.contains(name)), "{name}: {found:?}");
     }
 }
 
@@ -116,10 +113,7 @@ fn other_records() {
             let found = found(&scan, Options::default(), |journal| {
                 change(record(&mut journal.entries[index]));
             });
-            assert!(
-                found.as_ref().is_some_and(|text| text.contains(name)),
-                "{name}: {found:?}"
-            );
+            assert!(found.as_ref().is_some_and(|text| text.contains(name)), "{name}: {found:?}");
         }
     }
 }
@@ -137,10 +131,7 @@ fn other_centroids() {
         }),
         ("values", |record| record.centroids.truncate(9)),
     ];
-    let every_run = Options {
-        every_run: true,
-        ..Options::default()
-    };
+    let every_run = Options { every_run: true, ..Options::default() };
     let is_best = index(&scan, true);
     let other = index(&scan, false);
     for (name, change) in changes {
@@ -170,17 +161,11 @@ fn other_entries() {
     };
     let find = |change: &dyn Fn(&mut Recovered)| found(&scan, Options::default(), change);
     let text = find(&|journal| drop(journal.entries.remove(3))).unwrap();
-    assert!(
-        text.contains("(k = 3, init_id = 1) of scan.json is not in it"),
-        "{text}"
-    );
+    assert!(text.contains("(k = 3, init_id = 1) of scan.json is not in it"), "{text}");
     let text = find(&|journal| journal.entries.push(failed(9))).unwrap();
     assert!(text.contains("k09-i01 was not to be done"), "{text}");
     let text = find(&|journal| journal.entries[3] = failed(3)).unwrap();
-    assert!(
-        text.contains("status of the run (k = 3, init_id = 1)"),
-        "{text}"
-    );
+    assert!(text.contains("status of the run (k = 3, init_id = 1)"), "{text}");
     // Any order will do, and a run that failed before it succeeded.
     assert_eq!(find(&|journal| journal.entries.reverse()), None);
     assert_eq!(find(&|journal| journal.entries.insert(0, failed(3))), None);

@@ -23,9 +23,7 @@ const UNCHECKED: &[(&str, &str)] = &[
 ];
 
 fn is_unchecked(path: &str) -> bool {
-    UNCHECKED
-        .iter()
-        .any(|(prefix, _)| path == *prefix || path.starts_with(&format!("{prefix}.")))
+    UNCHECKED.iter().any(|(prefix, _)| path == *prefix || path.starts_with(&format!("{prefix}.")))
 }
 
 /// What a message has when a field is changed, where that is not the field's name.
@@ -72,11 +70,7 @@ fn others(value: &Value) -> Vec<Value> {
         Value::String(text) => vec![json!(format!("{text}x")), json!(""), Value::Null],
         Value::Number(number) => match (number.as_u64(), number.as_f64()) {
             (Some(number), _) => {
-                vec![
-                    json!(number + 1),
-                    json!(number.wrapping_sub(1)),
-                    Value::Null,
-                ]
+                vec![json!(number + 1), json!(number.wrapping_sub(1)), Value::Null]
             }
             (_, Some(number)) => vec![json!(number.next_up()), json!(-number), Value::Null],
             _ => vec![Value::Null],
@@ -90,12 +84,7 @@ fn others(value: &Value) -> Vec<Value> {
             };
             let mut doubled = elements.clone();
             doubled.push(elements[0].clone());
-            vec![
-                without(0),
-                without(elements.len() - 1),
-                Value::Array(doubled),
-                Value::Null,
-            ]
+            vec![without(0), without(elements.len() - 1), Value::Array(doubled), Value::Null]
         }
         Value::Object(_) => vec![Value::Null, json!({})],
     }
@@ -133,10 +122,7 @@ fn every_value(scan: &Scan) {
             let name = named.map_or(field, |(_, name)| name);
             // A value of another type, or a run without one of its values, says so.
             let same_type = (other.is_number() || other.is_string()) && found != UNREADABLE;
-            assert!(
-                !same_type || found.contains(name),
-                "{path} -> {other}: {found}"
-            );
+            assert!(!same_type || found.contains(name), "{path} -> {other}: {found}");
             changed += 1;
         }
     }
@@ -207,10 +193,7 @@ fn forged_with_its_tables() {
     let whole = ScanDocument::read(&scan.folder).unwrap();
     let is_best = |index: usize| {
         let run = whole.runs[index].run();
-        whole
-            .best
-            .iter()
-            .any(|best| (best.k, best.init_id) == (run.k, run.init_id))
+        whole.best.iter().any(|best| (best.k, best.init_id) == (run.k, run.init_id))
     };
     let best = (0..10).find(|&index| is_best(index)).unwrap();
     let other = (0..10).find(|&index| !is_best(index)).unwrap();
@@ -240,11 +223,7 @@ fn forged_with_its_tables() {
             forge(&mut document.runs[index]);
             let run = document.runs[index].clone();
             if index == best {
-                let best = document
-                    .best
-                    .iter_mut()
-                    .find(|best| best.k == run.k)
-                    .unwrap();
+                let best = document.best.iter_mut().find(|best| best.k == run.k).unwrap();
                 best.inertia = run.inertia.unwrap();
                 best.n_iter = run.n_iter.unwrap();
                 best.digest = run.digest.unwrap();
@@ -257,10 +236,7 @@ fn forged_with_its_tables() {
                 assert_eq!(found.file(), "journal.bin", "{field}");
                 assert!(found.to_string().contains(field), "{field}: {found}");
             } else {
-                assert!(
-                    ["best/k02.npz", "journal.bin"].contains(&found.file()),
-                    "{found}"
-                );
+                assert!(["best/k02.npz", "journal.bin"].contains(&found.file()), "{found}");
             }
         }
     }

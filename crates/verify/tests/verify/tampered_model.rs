@@ -132,12 +132,7 @@ fn flipped_bits_and_cuts() {
     }
     let other = std::fs::read(scan.path("best/k05.npz")).unwrap();
     let found = scan.verify_changed(FILE, |path| std::fs::write(path, &other).unwrap());
-    assert!(
-        found
-            .unwrap()
-            .to_string()
-            .contains("the shape of centers is [5, 64]")
-    );
+    assert!(found.unwrap().to_string().contains("the shape of centers is [5, 64]"));
 }
 
 /// What verifying finds when a model is another one and all of its digests say so.
@@ -151,11 +146,7 @@ fn forged(scan: &Scan, change: impl FnOnce(&mut BestModel)) -> String {
 
     let mut document = ScanDocument::read(&scan.folder).unwrap();
     let best = document.best.iter_mut().find(|best| best.k == 4).unwrap();
-    let labels: Vec<u32> = model
-        .labels
-        .iter()
-        .map(|label| label.cast_unsigned())
-        .collect();
+    let labels: Vec<u32> = model.labels.iter().map(|label| label.cast_unsigned()).collect();
     best.digest = Digest::of(&model.centers.view(), &labels, best.inertia, best.n_iter);
     let is_best =
         |run: &&mut kscan_results::RunDocument| (run.k, run.init_id) == (best.k, best.init_id);
@@ -187,33 +178,17 @@ fn forged_with_its_digest() {
     });
     assert!(text.contains("labels[0]"), "{text}");
 
-    let by_shift = Scan::make(Plan {
-        tol: 1e-2,
-        ..Plan::default()
-    });
+    let by_shift = Scan::make(Plan { tol: 1e-2, ..Plan::default() });
     let document = ScanDocument::read(&by_shift.folder).unwrap();
     let (k, init_id) = (document.best[2].k, document.best[2].init_id);
-    let run = document
-        .runs
-        .iter()
-        .find(|run| (run.k, run.init_id) == (k, init_id))
-        .unwrap();
+    let run = document.runs.iter().find(|run| (run.k, run.init_id) == (k, init_id)).unwrap();
     assert_eq!((k, run.stop), (4, Some(kscan_kmeans::Stop::Shift)));
     let text = forged(&by_shift, |m| m.centers.column_mut(CONSTANT).fill(10.0));
     assert!(text.contains("away from the mean of its rows"), "{text}");
     let text = forged(&by_shift, |m| m.centers.column_mut(CONSTANT).fill(1.0));
-    assert!(
-        text.contains("centers[") || text.contains("inertia"),
-        "{text}"
-    );
+    assert!(text.contains("centers[") || text.contains("inertia"), "{text}");
 
-    let by_max_iter = Scan::make(Plan {
-        max_iter: 3,
-        ..Plan::default()
-    });
+    let by_max_iter = Scan::make(Plan { max_iter: 3, ..Plan::default() });
     let text = forged(&by_max_iter, |m| m.centers.column_mut(CONSTANT).fill(1e-7));
-    assert!(
-        text.contains("centers[0][0], done again, is 1e-7"),
-        "{text}"
-    );
+    assert!(text.contains("centers[0][0], done again, is 1e-7"), "{text}");
 }

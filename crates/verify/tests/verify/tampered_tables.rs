@@ -22,23 +22,13 @@ fn write(path: &Path, lines: &[Vec<String>]) {
 #[test]
 fn every_cell() {
     let scan = Scan::make(Plan::default());
-    let mut files = vec![
-        "runs.csv".to_owned(),
-        "curve.csv".to_owned(),
-        "elbow.csv".to_owned(),
-    ];
+    let mut files = vec!["runs.csv".to_owned(), "curve.csv".to_owned(), "elbow.csv".to_owned()];
     files.extend((2..=6).map(|k| format!("contingency/k{k:02}.csv")));
     for file in &files {
         let text = std::fs::read_to_string(scan.path(file)).unwrap();
-        let lines: Vec<Vec<String>> = text
-            .lines()
-            .map(|line| line.split(',').map(str::to_owned).collect())
-            .collect();
-        assert!(
-            scan.verify_changed(file, |path| write(path, &lines))
-                .is_none(),
-            "{file}"
-        );
+        let lines: Vec<Vec<String>> =
+            text.lines().map(|line| line.split(',').map(str::to_owned).collect()).collect();
+        assert!(scan.verify_changed(file, |path| write(path, &lines)).is_none(), "{file}");
         let check = |lines: &[Vec<String>], case: &str| {
             let found = scan.verify_changed(file, |path| write(path, lines));
             let found = found.unwrap_or_else(|| panic!("{file}, {case}: unnoticed"));

@@ -1,0 +1,413 @@
+//! The engine against the definition: equal bits on problems made to break bounds, and the bounds
+//! themselves against distances in binary64.
+
+use super::anchors::Anchors;
+use super::judge::{self, Behind, Verdict};
+use super::kernel::{self, LANES, Products, ROWS};
+use super::project::Projected;
+use crate::data::{Data, Magnitudes, RowIndex, Rows, Statistics};
+use crate::fit::{Engine, Fit, Init, Parameters, fit};
+use crate::index::{Index, IndexView, Layout, MAX_LEVELS};
+use crate::random::RunRandom;
+use crate::seeding;
+use crate::simd::{Simd, available};
+use ndarray::Array2;
+use proptest::prelude::*;
+
+/// Rows, padded, with what is computed of them.
+struct Problem {
+    values: Vec<f32>,
+    n: usize,
+    d: usize,
+    statistics: Statistics,
+}
+
+impl Problem {
+    fn new(n: usize, d: usize, mut value: impl FnMut(usize, usize) -> f32) -> Self {
+        let stride = Rows::stride_of(d);
+        let mut values = vec![0.0; n * stride];
+        for (row, values) in values.chunks_exact_mut(stride).enumerate() {
+            for (column, x) in values[..d].iter_mut().enumerate() {
+                *x = value(row, column);
+            }
+        }
+        let rows = Rows::new(&values, n, d);
+        let magnitudes = Magnitudes::of(&values);
+        let statistics = Statistics::compute(Simd::detect(), rows, magnitudes, 1);
+        Self { values, n, d, statistics }
+    }
+
+    fn data(&self) -> Data<'_> {
+        self.statistics.with_rows(Rows::new(&self.values, self.n, self.d))
+    }
+
+    /// Levels as narrow as they can be, so that small problems have several.
+    fn narrow(&self, components: usize) -> Layout {
+        let mut layout = Layout::with_components(self.n, self.d, components);
+        let mut left = layout.width();
+        for (level, width) in layout.widths.iter_mut().enumerate() {
+            *width = if level + 1 < MAX_LEVELS { left.min(16) } else { left };
+            left -= *width;
+        }
+        layout
+    }
+}
+
+/// All that has to be equal, floats by their bits.
+fn bits(found: &Fit) -> impl PartialEq + std::fmt::Debug + use<> {
+    (
+        found.labels.clone(),
+        found.centroids.iter().map(|x| x.to_bits()).collect::<Vec<_>>(),
+        found.inertia.to_bits(),
+        (found.n_iter, found.stop, found.relocated, found.distinct_clusters),
+        found.init_rows.clone(),
+    )
+}
+
+fn run(
+    data: Data<'_>,
+    index: Option<IndexView<'_>>,
+    parameters: &Parameters,
+    engine: Engine,
+    simd: Simd,
+) -> Fit {
+    let parameters = Parameters { engine, simd, ..parameters.clone() };
+    fit(data, index, &parameters, &mut ()).expect("the problem is well posed")
+}
+
+fn assert_equal_bits(problem: &Problem, parameters: &Parameters) {
+    let data = problem.data();
+    let expected = bits(&run(data, None, parameters, Engine::Plain, Simd::detect()));
+    for simd in available() {
+        let found = bits(&run(data, None, parameters, Engine::Fast, simd));
+        assert!(found == expected, "{simd:?}, no index");
+        let some = problem.d.div_ceil(2);
+        for layout in
+            [Layout::of(problem.n, problem.d), problem.narrow(problem.d), problem.narrow(some)]
+        {
+            let index = Index::build(simd, data, 2, layout);
+            let view = index.as_ref().map(Index::view);
+            let found = bits(&run(data, view, parameters, Engine::Fast, simd));
+            assert!(found == expected, "{simd:?}, {layout:?}");
+        }
+    }
+}
+
+fn parameters(k: usize, init_id: u64, init: Init) -> Parameters {
+    Parameters {
+        k,
+        init_id,
+        seed: 11,
+        init,
+        max_iter: 40,
+        tol: 0.0,
+        engine: Engine::Plain,
+        simd: Simd::detect(),
+    }
+}
+
+/// Numbers for problems, from a seed.
+#[derive(Clone)]
+struct Source(u64);
+
+impl Source {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut x = self.0;
+        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        x ^ (x >> 31)
+    }
+
+    fn below(&mut self, n: u64) -> u64 {
+        self.next() % n
+    }
+
+    fn unit(&mut self) -> f32 {
+        (self.next() >> 40) as f32 / (1 << 24) as f32
+    }
+
+    fn normal(&mut self) -> f32 {
+        (0..6).map(|_| self.unit() - 0.5).sum::<f32>() * 1.4
+    }
+}
+
+/// How many ways there are to be nasty.
+const KINDS: u64 = 10;
+
+/// A value of a problem of some `kind`.
+fn nasty(kind: u64, source: &mut Source, row: usize, column: usize) -> f32 {
+    match kind {
+        0 => source.normal(),
+        // A small lattice: many duplicates and exact ties.
+        1 => source.below(3) as f32,
+        // Two points and what lies exactly half way between them.
+        2 => [0.0, 1.0, 2.0][row % 3] * (column + 1) as f32,
+        // The same, but for the last bit.
+        3 => f32::from_bits(1.0_f32.to_bits() + source.below(3) as u32) * (row % 4) as f32,
+        // Columns of all magnitudes.
+        4 => source.normal() * 10.0_f32.powi([-30, 0, 4, 15][column % 4]),
+        // As large as numbers get, which leaves no room for squares in binary32.
+        5 => source.normal().signum() * f32::MAX * (0.5 + source.unit() / 2.0),
+        // Denormals.
+        6 => f32::from_bits(source.below(5) as u32),
+        // Clusters far from the origin: differences are lost in rounding.
+        7 => 1e6 + (row % 4) as f32 + source.normal() * 1e-2,
+        // One row far off.
+        8 => {
+            if row == 0 {
+                1e30
+            } else {
+                source.normal()
+            }
+        }
+        // Near-ties at every scale.
+        _ => (row % 2) as f32 + source.normal() * 10.0_f32.powi(-((row / 2 % 9) as i32)),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(320))]
+
+    #[test]
+    fn nasty_problems_give_the_defined_bits(
+        kind in 0..KINDS,
+        seed in any::<u64>(),
+        n in 1_usize..70,
+        d in prop_oneof![1_usize..20, 30_usize..70],
+        share in 0_usize..8,
+        init in 0..4,
+    ) {
+        let mut source = Source(seed);
+        let problem = Problem::new(n, d, |row, column| nasty(kind, &mut source, row, column));
+        let k = match share {
+            0 => 1,
+            1 => n,
+            2 => n.min(19),
+            _ => n.min(share),
+        };
+        let init = match init {
+            0 | 1 => Init::KMeansPlusPlus,
+            2 => Init::Random,
+            // Some of them far from all rows, so that clusters are empty.
+            _ => Init::Centroids(Array2::from_shape_fn((k, d), |(j, i)| match j % 3 {
+                0 => nasty(kind, &mut source, j, i),
+                1 => problem.values[j % n * Rows::stride_of(d) + i],
+                _ => 3e37 * source.normal(),
+            })),
+        };
+        assert_equal_bits(&problem, &parameters(k, seed % 3, init));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(320))]
+
+    #[test]
+    fn seeding_chooses_the_defined_rows(
+        kind in 0..KINDS,
+        seed in any::<u64>(),
+        n in 1_usize..80,
+        d in prop_oneof![1_usize..20, 30_usize..90],
+        k in 1_usize..30,
+        whole in any::<bool>(),
+    ) {
+        let mut source = Source(seed);
+        let problem = Problem::new(n, d, |row, column| nasty(kind, &mut source, row, column));
+        let (data, k) = (problem.data(), k.min(n));
+        let random = || RunRandom::new(seed, k as u64, 0);
+        let expected = seeding::kmeans_plus_plus(Simd::detect(), data, &mut random(), k);
+        for simd in available() {
+            let layout = problem.narrow(if whole { d } else { d.div_ceil(2) });
+            let Some(index) = Index::build(simd, data, 1, layout) else { continue };
+            let found = super::seeding::kmeans_plus_plus(simd, data, &index.view(), &mut random(), k);
+            prop_assert_eq!(&found, &expected, "{:?}", simd);
+        }
+    }
+}
+
+/// Overlapping clusters in a few directions, with noise in all: what an index is for.
+fn embedded(n: usize, d: usize, seed: u64) -> Problem {
+    let mut source = Source(seed);
+    let directions: Vec<f32> = (0..6 * d).map(|_| source.normal()).collect();
+    let mut weights = [0.0; 6];
+    Problem::new(n, d, |row, column| {
+        if column == 0 {
+            for (i, weight) in weights.iter_mut().enumerate() {
+                *weight = 2.0 * source.normal() + ((row * (i + 3)) % 7) as f32;
+            }
+        }
+        let signal: f32 =
+            weights.iter().enumerate().map(|(i, w)| w * directions[i * d + column]).sum();
+        signal * 0.3 + source.normal() * 0.7
+    })
+}
+
+#[test]
+fn long_runs_give_the_defined_bits() {
+    for (n, d, k) in [(3000, 100, 5), (2500, 200, 12), (1500, 130, 30), (1200, 33, 300)] {
+        let problem = embedded(n, d, k as u64);
+        let parameters = Parameters { max_iter: 100, ..parameters(k, 0, Init::KMeansPlusPlus) };
+        assert_equal_bits(&problem, &parameters);
+    }
+}
+
+#[test]
+fn an_index_decides_most_rows_without_the_definition() {
+    let problem = embedded(4000, 200, 3);
+    let data = problem.data();
+    let index = Index::build(Simd::detect(), data, 2, Layout::of(4000, 200)).expect("rows differ");
+    let parameters = parameters(8, 0, Init::KMeansPlusPlus);
+    let found = run(data, Some(index.view()), &parameters, Engine::Fast, Simd::detect());
+    let counters = found.counters;
+    let rows = u64::from(found.n_iter) * 4000;
+    assert!(counters.rows_visited < rows, "{counters:?} of {rows}");
+    assert!(counters.by_definition * 50 < counters.rows_visited, "{counters:?}");
+    assert!(counters.by_anchor > 0, "{counters:?}");
+    let decided =
+        counters.by_anchor + counters.by_definition + counters.by_level.iter().sum::<u64>();
+    assert_eq!(decided, counters.rows_visited);
+}
+
+/// Squared distance in units, for holding bounds against.
+fn true_square(data: Data<'_>, unit: f64, row: usize, centroid: &[f64]) -> f64 {
+    let row = data.rows.row(RowIndex::new(row));
+    row.iter().zip(centroid).map(|(&x, c)| ((f64::from(x) - c) * unit).powi(2)).sum()
+}
+
+/// Scores of `row` up to each level.
+fn scores_of(
+    simd: Simd,
+    index: &IndexView<'_>,
+    projected: &Projected,
+    row: usize,
+) -> Vec<Vec<f32>> {
+    let mut facts = index.facts_of(row);
+    index.add_deep_facts(row, &mut facts);
+    let mut scores = projected.squares.clone();
+    (0..index.layout.levels())
+        .map(|level| {
+            let width = index.layout.widths[level];
+            let values = &index.level(level)[row * width..][..width];
+            let products: Vec<Products> = projected.levels[level]
+                .chunks_exact(width * LANES)
+                .map(|group| kernel::products(simd, [values; ROWS], group))
+                .collect();
+            let factors = &projected.factors[level];
+            judge::add_products(simd, &products, 0, facts.scales[level], factors, &mut scores);
+            scores.clone()
+        })
+        .collect()
+}
+
+/// The margin and the distance must not promise more than is true.
+fn assert_sound(
+    verdict: Verdict,
+    k: usize,
+    square: impl Fn(usize) -> f64,
+    context: impl std::fmt::Debug,
+) {
+    let best = verdict.best as usize;
+    let own = square(best);
+    // What binary64 may have rounded here.
+    let room = |x: f64| x * 1e-12 + 1e-300;
+    assert!(f64::from(verdict.distance) >= own.sqrt() * (1.0 - 1e-12), "{context:?}");
+    for other in (0..k).filter(|&other| other != best) {
+        let true_margin = square(other) - own;
+        let allowed = room(square(other) + own);
+        assert!(f64::from(verdict.margin) <= true_margin + allowed, "{context:?} {other}");
+        if verdict.is_certain() {
+            let lead = square(other).sqrt() - own.sqrt();
+            let runner_up = verdict.lead.runner_up as usize == other;
+            let found = if runner_up { verdict.lead.near } else { verdict.lead.rest };
+            assert!(f64::from(found) <= lead + room(own.sqrt()), "{context:?} {other}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn no_bound_promises_too_much(
+        kind in 0..KINDS,
+        seed in any::<u64>(),
+        d in prop_oneof![2_usize..20, 30_usize..70],
+        k in 2_usize..20,
+        whole in any::<bool>(),
+        drift in prop_oneof![Just(0.0), Just(1e-6), Just(1e-2), Just(1.0)],
+    ) {
+        let n = 24;
+        let mut source = Source(seed);
+        let problem = Problem::new(n, d, |row, column| nasty(kind, &mut source, row, column));
+        let data = problem.data();
+        let layout = problem.narrow(if whole { d } else { d.div_ceil(2) });
+        let stride = data.rows.stride();
+        for simd in available() {
+            let Some(index) = Index::build(simd, data, 1, layout) else { continue };
+            let index = index.view();
+            let mut source = source.clone();
+            // Rows, means of two rows, and what lies a hair beside them.
+            let mut centroids: Vec<f64> = (0..k)
+                .flat_map(|j| {
+                    let rows = [j % n, (j + j / 3) % n].map(|row| data.rows.row(RowIndex::new(row)));
+                    let beside = 1.0 + f64::from(source.normal()) * 10.0_f64.powi(-(j as i32));
+                    (0..stride)
+                        .map(|i| f64::midpoint(rows[0][i].into(), rows[1][i].into()) * beside)
+                        .collect::<Vec<_>>()
+                })
+                .collect();
+            let mut projected = Projected::new(&index, k);
+            let mut anchors = Anchors::new(&index, projected.lanes);
+            for iteration in 0..3 {
+                if !projected.set(simd, &index, data, &centroids) {
+                    break;
+                }
+                if let Some(anchors) = &mut anchors {
+                    if projected.reach_fell {
+                        break;
+                    }
+                    anchors.advance(simd, &projected);
+                }
+                let levels = index.layout.levels();
+                for row in 0..n {
+                    let mut facts = index.facts_of(row);
+                    index.add_deep_facts(row, &mut facts);
+                    let square =
+                        |j: usize| true_square(data, index.unit, row, &centroids[j * stride..][..stride]);
+                    let scores = scores_of(simd, &index, &projected, row);
+                    let judged = |scores: &[f32], behind| {
+                        let verdicts = judge::judge(simd, &projected, &[facts], &[scores], &[behind]);
+                        assert_sound(verdicts[0], k, square, (simd, kind, iteration, row));
+                    };
+                    for (level, scores) in scores.iter().enumerate() {
+                        judged(scores, Behind::Level(level));
+                        let own = (0..k).fold(0, |a, j| if scores[j] < scores[a] { j } else { a });
+                        let mut found = Vec::new();
+                        let others =
+                            judge::contenders(&projected, &facts, scores, level, own, &mut found);
+                        for j in (0..k).filter(|&j| !found.contains(&(j as u32))) {
+                            let truth = square(j) - square(own);
+                            assert!(f64::from(others) <= truth + square(j) * 1e-12, "{level} {j}");
+                        }
+                        assert!(found.contains(&(own as u32)));
+                    }
+                    if let Some(anchors) = &mut anchors {
+                        if iteration > 0 {
+                            let (products, drift) = anchors.get(row as u32).expect("put before");
+                            judged(&scores[0], Behind::Anchor(products, drift));
+                        } else {
+                            let last = &scores[levels - 1];
+                            let tails: Vec<f32> =
+                                last.iter().zip(&scores[0]).map(|(last, first)| last - first).collect();
+                            anchors.put(row as u32, &tails);
+                        }
+                    }
+                }
+                for c in &mut centroids {
+                    *c += *c * drift * f64::from(source.normal());
+                }
+            }
+        }
+    }
+}
