@@ -54,7 +54,7 @@ pub(crate) enum Event {
         attempt: Attempt,
         error: String,
         likely: Option<&'static str>,
-        log: String,
+        log: PathBuf,
         retried: bool,
     },
     /// A run has a result, and the journal has it on disk.
@@ -76,13 +76,10 @@ pub(crate) enum Event {
         run: RunId,
         attempt: Attempt,
         error: String,
-        log: String,
+        log: PathBuf,
     },
     /// A signal came: no new runs are started.
-    Stopping {
-        signal: &'static str,
-        running: usize,
-    },
+    Stopping { signal: &'static str, running: usize },
     /// All files are written.
     ScanFinished {
         status: kscan_results::ScanStatus,
@@ -102,39 +99,17 @@ pub(crate) trait Sink {
 pub(crate) struct LogSink;
 
 impl Sink for LogSink {
-    #[expect(
-        clippy::too_many_lines,
-        reason = "an arm an event, each with its fields"
-    )]
     fn event(&mut self, event: &Event) {
         use tracing::{debug, error, info, trace, warn};
         match event {
-            Event::ScanStarted {
-                data,
-                rows,
-                cols,
-                runs,
-                done,
-                n_proc,
-                out,
-            } => {
+            Event::ScanStarted { data, rows, cols, runs, done, n_proc, out } => {
                 info!(data, rows, cols, runs, done, n_proc, out = %out.display(), "scan started");
             }
             Event::Prepared { seconds } => info!(seconds, "data normalised and shared"),
             Event::RunStarted { run, attempt, pid } => {
-                debug!(
-                    k = run.k,
-                    init_id = run.init_id,
-                    attempt = attempt.0,
-                    pid,
-                    "run started"
-                );
+                debug!(k = run.k, init_id = run.init_id, attempt = attempt.0, pid, "run started");
             }
-            Event::RunProgress {
-                run,
-                attempt,
-                iterated,
-            } => trace!(
+            Event::RunProgress { run, attempt, iterated } => trace!(
                 k = run.k,
                 init_id = run.init_id,
                 attempt = attempt.0,
@@ -143,28 +118,15 @@ impl Sink for LogSink {
                 "iteration"
             ),
             Event::RunStderr { run, attempt, line } => {
-                warn!(
-                    k = run.k,
-                    init_id = run.init_id,
-                    attempt = attempt.0,
-                    line,
-                    "stderr"
-                );
+                warn!(k = run.k, init_id = run.init_id, attempt = attempt.0, line, "stderr");
             }
-            Event::AttemptFailed {
-                run,
-                attempt,
-                error,
-                likely,
-                log,
-                retried,
-            } => warn!(
+            Event::AttemptFailed { run, attempt, error, likely, log, retried } => warn!(
                 k = run.k,
                 init_id = run.init_id,
                 attempt = attempt.0,
                 error,
                 likely,
-                log,
+                log = %log.display(),
                 retried,
                 "attempt failed"
             ),
@@ -190,26 +152,16 @@ impl Sink for LogSink {
                     "run finished"
                 );
             }
-            Event::RunFailed {
-                run,
-                attempt,
-                error,
-                log,
-            } => error!(
+            Event::RunFailed { run, attempt, error, log } => error!(
                 k = run.k,
                 init_id = run.init_id,
                 attempt = attempt.0,
                 error,
-                log,
+                log = %log.display(),
                 "run failed for good"
             ),
             Event::Stopping { signal, running } => warn!(signal, running, "stopping"),
-            Event::ScanFinished {
-                status,
-                elbow_k,
-                wall_s,
-                ..
-            } => {
+            Event::ScanFinished { status, elbow_k, wall_s, .. } => {
                 info!(?status, elbow_k, wall_s, "scan finished");
             }
         }

@@ -7,6 +7,7 @@ use kscan_verify::Violation;
 use std::error::Error;
 use std::fmt;
 use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 
 /// What the process ends with.
@@ -48,11 +49,16 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn new(exit: Exit, cause: impl fmt::Display, hint: impl fmt::Display) -> Self {
-        Self {
-            exit,
-            cause: cause.to_string(),
-            hint: hint.to_string(),
+        Self { exit, cause: cause.to_string(), hint: hint.to_string() }
+    }
+
+    /// Of an error that may lie in the data called `data`.
+    pub(crate) fn of_data(data: &str, error: SharedError) -> Self {
+        let mut failure = Self::from(error);
+        if failure.exit == Exit::Data {
+            failure.cause = format!("{data}: {}", failure.cause);
         }
+        failure
     }
 
     pub(crate) fn exit(&self) -> Exit {
@@ -70,17 +76,19 @@ impl fmt::Display for Failure {
 /// `text` with control characters made visible: a path or a message from elsewhere may hold some,
 /// and a terminal would obey them.
 pub(crate) fn escape(text: &str) -> String {
-    text.chars().fold(
-        String::with_capacity(text.len()),
-        |mut escaped, character| {
-            if character.is_control() {
-                escaped.extend(character.escape_debug());
-            } else {
-                escaped.push(character);
-            }
-            escaped
-        },
-    )
+    text.chars().fold(String::with_capacity(text.len()), |mut escaped, character| {
+        if character.is_control() {
+            escaped.extend(character.escape_debug());
+        } else {
+            escaped.push(character);
+        }
+        escaped
+    })
+}
+
+/// A path as a terminal may be given it.
+pub(crate) fn shown(path: &Path) -> String {
+    escape(&path.to_string_lossy())
 }
 
 /// An error and all its causes in one line.
@@ -131,10 +139,9 @@ impl From<SharedError> for Failure {
                 Exit::Data,
                 "bring that column into a smaller range, or cluster it as it is with --scale none",
             ),
-            SharedError::Open { .. } | SharedError::Header { .. } => (
-                Exit::Internal,
-                "please report this: the shared file is made by kscan itself",
-            ),
+            SharedError::Open { .. } | SharedError::Header { .. } => {
+                (Exit::Internal, "please report this: the shared file is made by kscan itself")
+            }
         };
         Self::new(exit, chain(&error), hint)
     }
@@ -142,11 +149,7 @@ impl From<SharedError> for Failure {
 
 impl From<FileError> for Failure {
     fn from(error: FileError) -> Self {
-        let exit = if error.action == "read" {
-            Exit::Data
-        } else {
-            Exit::Environment
-        };
+        let exit = if error.action == "read" { Exit::Data } else { Exit::Environment };
         Self::new(exit, chain(&error), advice(&error.source))
     }
 }

@@ -2,7 +2,7 @@
 
 use kscan_results::{FileError, RunFolder};
 use std::fs::OpenOptions;
-use std::io;
+use std::io::{self, IsTerminal};
 use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Mutex;
 use tracing_subscriber::layer::SubscriberExt;
@@ -25,27 +25,17 @@ pub(crate) fn filter(verbose: u8) -> String {
 /// `verbose`, to stderr.
 pub(crate) fn start(folder: &RunFolder, filter: &str, verbose: bool) -> Result<(), FileError> {
     let path = folder.coordinator_log();
-    let fail = |source: io::Error| FileError {
-        action: "write",
-        path: path.clone(),
-        source,
-    };
+    let fail = |source: io::Error| FileError { action: "write", path: path.clone(), source };
     // A resumed scan goes on in the same file.
-    let file = OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .open(&path)
-        .map_err(fail)?;
+    let file =
+        OpenOptions::new().append(true).create(true).mode(0o600).open(&path).map_err(fail)?;
     let filter = || EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let to_file = fmt::layer()
-        .json()
-        .flatten_event(true)
-        .with_writer(Mutex::new(file))
-        .with_filter(filter());
+    let to_file =
+        fmt::layer().json().flatten_event(true).with_writer(Mutex::new(file)).with_filter(filter());
     let to_stderr = verbose.then(|| {
         fmt::layer()
             .compact()
+            .with_ansi(io::stderr().is_terminal())
             .with_writer(io::stderr)
             .with_filter(filter())
     });

@@ -34,7 +34,7 @@ fn main() -> ExitCode {
         Command::Predict(args) => commands::predict::predict(&args),
         Command::Elbow(args) => commands::elbow::elbow(&args),
         Command::Data(command) => commands::data::data(&command),
-        Command::Completions { shell } => Ok(commands::packaging::completions(shell)),
+        Command::Completions { shell } => commands::packaging::completions(shell),
         Command::Man => commands::packaging::man(),
     };
     outcome.unwrap_or_else(|failure| report(&failure)).into()

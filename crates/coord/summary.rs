@@ -1,5 +1,6 @@
 //! What a person reads at the end: best per k, elbow, where things are.
 
+use crate::exit::{escape, shown};
 use comfy_table::presets::NOTHING;
 use comfy_table::{Cell, CellAlignment, Table};
 use indicatif::HumanCount;
@@ -13,11 +14,7 @@ pub(crate) fn inertia(inertia: f64) -> String {
     if !(1000.0..1e16).contains(&tenths) {
         return format!("{inertia:.6e}");
     }
-    format!(
-        "{}.{}",
-        HumanCount((tenths / 10.0).trunc() as u64),
-        tenths as u64 % 10
-    )
+    format!("{}.{}", HumanCount((tenths / 10.0).trunc() as u64), tenths as u64 % 10)
 }
 
 /// The summary of a scan in `folder`.
@@ -40,26 +37,18 @@ pub(crate) fn summary(scan: &ScanDocument, folder: &RunFolder) -> String {
         ElbowDocument::Found(elbow) => line(format_args!(
             "elbow at k = {} (two straight lines fit with a mean R² of {:.4})",
             elbow.k,
-            elbow
-                .scores
-                .iter()
-                .copied()
-                .fold(f64::NEG_INFINITY, f64::max)
+            elbow.scores.iter().copied().fold(f64::NEG_INFINITY, f64::max)
         )),
         ElbowDocument::None { reason, .. } => line(format_args!("no elbow: {reason}")),
     }
-    let failed: Vec<_> = scan
-        .runs
-        .iter()
-        .filter(|run| run.status == RunStatus::Failed)
-        .collect();
+    let failed: Vec<_> = scan.runs.iter().filter(|run| run.status == RunStatus::Failed).collect();
     for run in &failed {
         line(format_args!(
             "{} failed after {} attempts: {}, see {}",
             run.run(),
             run.attempts,
-            crate::exit::escape(run.error.as_deref().unwrap_or("no reason known")),
-            folder.path().join(&run.log).display()
+            escape(run.error.as_deref().unwrap_or("no reason known")),
+            shown(&folder.path().join(&run.log))
         ));
     }
     let ok = scan.runs.len() - failed.len();
@@ -74,12 +63,9 @@ pub(crate) fn summary(scan: &ScanDocument, folder: &RunFolder) -> String {
         "{ok} of {planned} runs, {status}: {:.1} s ({:.1} s preparing, {:.1} s running, {} at a time)",
         scan.timing.wall_s, scan.timing.prepare_s, scan.timing.scan_s, scan.config.n_proc
     ));
-    line(format_args!("results in {}", folder.path().display()));
+    line(format_args!("results in {}", shown(folder.path())));
     if scan.status == ScanStatus::Partial {
-        line(format_args!(
-            "go on with: kscan-coord resume {}",
-            folder.path().display()
-        ));
+        line(format_args!("go on with: kscan-coord resume {}", shown(folder.path())));
     }
     text
 }
@@ -90,17 +76,11 @@ fn best_table(scan: &ScanDocument, elbow_k: Option<u32>) -> Table {
     table.set_header(["k", "best inertia", "init_id", "iterations", "drop", ""]);
     let mut before: Option<f64> = None;
     for best in &scan.best {
-        let drop = before
-            .filter(|&before| before > 0.0)
-            .map_or_else(String::new, |before| {
-                format!("{:.2}%", (before - best.inertia) / before * 100.0)
-            });
+        let drop = before.filter(|&before| before > 0.0).map_or_else(String::new, |before| {
+            format!("{:.2}%", (before - best.inertia) / before * 100.0)
+        });
         before = Some(best.inertia);
-        let mark = if Some(best.k) == elbow_k {
-            "◀ elbow"
-        } else {
-            ""
-        };
+        let mark = if Some(best.k) == elbow_k { "◀ elbow" } else { "" };
         table.add_row(
             vec![
                 best.k.to_string(),

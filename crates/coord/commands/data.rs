@@ -14,9 +14,7 @@ pub(crate) fn data(command: &DataCommand) -> Result<Exit, Failure> {
         DataCommand::Info { data } => info(&Source::parse(data)),
         DataCommand::Export { data, out } => {
             let dataset = load(&Source::parse(data), None)?;
-            replace_file(out, |file| {
-                write_npy(&dataset.table, &mut BufWriter::new(file))
-            })?;
+            replace_file(out, |file| write_npy(&dataset.table, &mut BufWriter::new(file)))?;
             Ok(Exit::Success)
         }
     }
@@ -33,28 +31,15 @@ fn info(source: &Source) -> Result<Exit, Failure> {
         let _ = writeln!(text, "{name:<17} {value}");
     };
     line("name", dataset.name.clone());
-    line(
-        "rows x columns",
-        format!("{} x {}", table.rows(), table.cols()),
-    );
+    line("rows x columns", format!("{} x {}", table.rows(), table.cols()));
     line("shape", shape.join(" x "));
     line("dtype", table.dtype().to_string());
-    line(
-        "constant columns",
-        scaler.constant_columns().len().to_string(),
-    );
+    line("constant columns", scaler.constant_columns().len().to_string());
     if let Some(labels) = &dataset.labels {
         let classes = labels.classes();
         let shown: Vec<String> = classes.iter().take(20).map(ToString::to_string).collect();
-        let more = if classes.len() > shown.len() {
-            ", ..."
-        } else {
-            ""
-        };
-        line(
-            "labels",
-            format!("{} classes: {}{more}", classes.len(), shown.join(", ")),
-        );
+        let more = if classes.len() > shown.len() { ", ..." } else { "" };
+        line("labels", format!("{} classes: {}{more}", classes.len(), shown.join(", ")));
     }
     line("fingerprint", table.fingerprint().to_string());
     print(&text)?;

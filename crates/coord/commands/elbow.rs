@@ -21,10 +21,7 @@ pub(crate) fn elbow(args: &ElbowArgs) -> Result<Exit, Failure> {
     if args.json {
         let document = match found {
             Ok(elbow) => ElbowDocument::Found(elbow),
-            Err(none) => ElbowDocument::None {
-                k: None,
-                reason: none.to_string(),
-            },
+            Err(none) => ElbowDocument::None { k: None, reason: none.to_string() },
         };
         let json = serde_json::to_string_pretty(&document).expect("an elbow is plain data");
         print(&format!("{json}\n"))?;
@@ -41,11 +38,7 @@ pub(crate) fn elbow(args: &ElbowArgs) -> Result<Exit, Failure> {
                     format!("{:.6}", elbow.score_left[i]),
                     format!("{:.6}", elbow.score_right[i]),
                     format!("{:.6}", elbow.scores[i]),
-                    if k == elbow.k {
-                        "◀ elbow".into()
-                    } else {
-                        String::new()
-                    },
+                    if k == elbow.k { "◀ elbow".into() } else { String::new() },
                 ]);
             }
             print(&format!("{table}\n\nelbow at k = {}\n", elbow.k))?;

@@ -40,11 +40,7 @@ pub(crate) fn logs(args: &LogsArgs) -> Result<Exit, Failure> {
         }
         lines.sort_by(|a, b| (&a.timestamp, a.origin).cmp(&(&b.timestamp, b.origin)));
         let show = |line: &Line| {
-            if args.json {
-                format!("{}\n", line.text)
-            } else {
-                line.human()
-            }
+            if args.json { format!("{}\n", line.text) } else { line.human() }
         };
         print(&lines.iter().map(show).collect::<String>())?;
         if !args.follow {
@@ -91,15 +87,9 @@ impl Tail {
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
         // A line that is still being written is for the next time.
-        let whole = bytes
-            .iter()
-            .rposition(|&byte| byte == b'\n')
-            .map_or(0, |end| end + 1);
+        let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
         self.offset += whole as u64;
-        Ok(String::from_utf8_lossy(&bytes[..whole])
-            .lines()
-            .map(ToOwned::to_owned)
-            .collect())
+        Ok(String::from_utf8_lossy(&bytes[..whole]).lines().map(ToOwned::to_owned).collect())
     }
 }
 
@@ -128,45 +118,27 @@ impl Line {
             _ => LevelArg::Trace,
         };
         take("target");
-        Some(Self {
-            origin,
-            timestamp,
-            level,
-            fields,
-            text,
-        })
+        Some(Self { origin, timestamp, level, fields, text })
     }
 
     /// Time, level, run, span, message, fields.
     fn human(&self) -> String {
         let time = self.timestamp.get(11..23).unwrap_or(&self.timestamp);
         let level = format!("{:?}", self.level).to_uppercase();
-        let origin = self.origin.0.map_or_else(
-            || "coordinator".to_owned(),
-            |(run, attempt)| format!("{run}.{attempt}"),
-        );
-        let span = self
-            .fields
-            .get("span")
-            .and_then(|span| span.get("name")?.as_str());
+        let origin = self
+            .origin
+            .0
+            .map_or_else(|| "coordinator".to_owned(), |(run, attempt)| format!("{run}.{attempt}"));
+        let span = self.fields.get("span").and_then(|span| span.get("name")?.as_str());
         let span = span.map_or_else(String::new, |span| format!("{}: ", escape(span)));
-        let message = self
-            .fields
-            .get("message")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
-        let mut line = format!(
-            "{} {level:<5} {origin:<11} {span}{}",
-            escape(time),
-            escape(message)
-        );
+        let message = self.fields.get("message").and_then(Value::as_str).unwrap_or_default();
+        let mut line =
+            format!("{} {level:<5} {origin:<11} {span}{}", escape(time), escape(message));
         for (name, value) in &self.fields {
             if name == "message" || name == "span" {
                 continue;
             }
-            let value = value
-                .as_str()
-                .map_or_else(|| value.to_string(), ToOwned::to_owned);
+            let value = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
             let _ = write!(line, " {}={}", escape(name), escape(&value));
         }
         line.push('\n');

@@ -12,7 +12,7 @@ pub(crate) mod status;
 pub(crate) mod verify;
 
 use crate::cli::{DisplayArgs, ProgressArg};
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, shown};
 use crate::scan::execute::Scanned;
 use crate::summary::summary;
 use kscan_results::ScanStatus;
@@ -20,11 +20,7 @@ use std::io::Write;
 
 /// Shows how a scan ended, and tells the exit code.
 fn finish(scanned: &Scanned, display: &DisplayArgs) -> Result<Exit, Failure> {
-    let Scanned {
-        folder,
-        document,
-        stopped,
-    } = scanned;
+    let Scanned { folder, document, stopped } = scanned;
     if let Some(document) = document {
         if display.progress != ProgressArg::Json {
             print(&summary(document, folder))?;
@@ -39,7 +35,7 @@ fn finish(scanned: &Scanned, display: &DisplayArgs) -> Result<Exit, Failure> {
     eprintln!(
         "interrupted by {}\n  go on with: kscan-coord resume {}",
         signal.name(),
-        folder.path().display()
+        shown(folder.path())
     );
     Ok(signal.exit())
 }

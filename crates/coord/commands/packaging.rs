@@ -5,11 +5,14 @@ use crate::exit::{Exit, Failure};
 use clap::CommandFactory;
 use clap_complete::Shell;
 
-pub(crate) fn completions(shell: Shell) -> Exit {
+pub(crate) fn completions(shell: Shell) -> Result<Exit, Failure> {
     let mut command = Cli::command();
     let name = command.get_name().to_owned();
-    clap_complete::generate(shell, &mut command, name, &mut std::io::stdout());
-    Exit::Success
+    // Not straight to standard output, where an error would be a panic.
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command, name, &mut script);
+    super::print(&String::from_utf8_lossy(&script))?;
+    Ok(Exit::Success)
 }
 
 pub(crate) fn man() -> Result<Exit, Failure> {

@@ -20,11 +20,7 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<Exit, Failure> {
         let ks: Vec<String> = scan.best.iter().map(|best| best.k.to_string()).collect();
         return Err(Failure::new(
             Exit::Usage,
-            format!(
-                "the scan in {} has no model for k = {}",
-                args.dir.display(),
-                args.k
-            ),
+            format!("the scan in {} has no model for k = {}", args.dir.display(), args.k),
             format!("choose one of --k {}", ks.join(", ")),
         ));
     };
@@ -34,11 +30,7 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<Exit, Failure> {
     if d != model.centers.ncols() {
         return Err(Failure::new(
             Exit::Data,
-            format!(
-                "{} has {d} columns, the model has {}",
-                dataset.name,
-                model.centers.ncols()
-            ),
+            format!("{} has {d} columns, the model has {}", dataset.name, model.centers.ncols()),
             "give rows with the columns that the scan was made of",
         ));
     }

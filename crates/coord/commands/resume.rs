@@ -8,9 +8,10 @@ use crate::scan::execute::{self, Order};
 use crate::scan::plan;
 use kscan_dataset::{Source, load};
 use kscan_protocol::{RunId, RunRecord};
-use kscan_results::{Entry, Journal, Recovered, RunFolder, ScanDocument};
+use kscan_results::{Entry, Journal, JournalError, JournalKey, Recovered, RunFolder, ScanDocument};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::io;
 use std::path::Path;
 use std::time::Instant;
 
@@ -20,7 +21,11 @@ pub(crate) fn resume(args: &ResumeArgs, started: Instant) -> Result<Exit, Failur
     if let Some(n_proc) = args.n_proc {
         config.n_proc = n_proc;
     }
-    let (journal, recovered) = Journal::reopen(&folder.journal())?;
+    // Killed before it could begin its journal, a scan has lost nothing.
+    let reopened = match Journal::reopen(&folder.journal()) {
+        Err(JournalError::File(error)) if error.source.kind() == io::ErrorKind::NotFound => None,
+        reopened => Some(reopened?),
+    };
     let source = Source::parse(OsStr::new(&config.data));
     let dataset = load(&source, config.labels.as_deref().map(Path::new))?;
     let given = given(&config, dataset.table.cols())?;
@@ -29,13 +34,33 @@ pub(crate) fn resume(args: &ResumeArgs, started: Instant) -> Result<Exit, Failur
         dataset.table.fingerprint().to_string(),
         given.as_ref().map(|given| given.hash().to_owned()),
     );
-    if let Some(difference) = plan::difference(&recovered.key, &key) {
+    let (journal, recovered) = reopened.unzip();
+    if let Some(recovered) = &recovered {
+        check(recovered, &key, &folder)?;
+    }
+    let scanned = execute::execute(Order {
+        done: recovered.map_or_else(Vec::new, finished),
+        config,
+        dataset,
+        folder,
+        given,
+        key,
+        journal,
+        started,
+        simd: None,
+        keep_shared: false,
+        display: &args.display,
+    })?;
+    finish(&scanned, &args.display)
+}
+
+/// Refuses to go on with the results of another scan, and tells of those that are lost.
+fn check(recovered: &Recovered, key: &JournalKey, folder: &RunFolder) -> Result<(), Failure> {
+    if let Some(difference) = plan::difference(&recovered.key, key) {
+        let folder = folder.path().display();
         return Err(Failure::new(
             Exit::Usage,
-            format!(
-                "this is not the scan that {} began: {difference}",
-                folder.path().display()
-            ),
+            format!("this is not the scan that {folder} began: {difference}"),
             "bring back what was changed, or start a new scan in another folder",
         ));
     }
@@ -45,20 +70,7 @@ pub(crate) fn resume(args: &ResumeArgs, started: Instant) -> Result<Exit, Failur
             recovered.dropped_bytes
         );
     }
-    folder.create()?;
-    let scanned = execute::execute(Order {
-        done: finished(recovered),
-        config,
-        dataset,
-        folder,
-        given,
-        journal,
-        started,
-        simd: None,
-        keep_shared: false,
-        display: &args.display,
-    })?;
-    finish(&scanned, &args.display)
+    Ok(())
 }
 
 /// The results that the journal holds. Runs that had failed are tried again.

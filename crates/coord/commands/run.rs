@@ -8,7 +8,7 @@ use crate::scan::first_centroids::GivenCentroids;
 use crate::scan::{plan, prepare};
 use jiff::Timestamp;
 use kscan_dataset::{Source, load};
-use kscan_results::{Dispatch, InitMethod, Journal, Launcher, RunFolder, ScaleMethod, ScanConfig};
+use kscan_results::{Dispatch, InitMethod, Launcher, RunFolder, ScaleMethod, ScanConfig};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -37,23 +37,13 @@ pub(crate) fn run(args: &RunArgs, started: Instant) -> Result<Exit, Failure> {
         dataset.table.fingerprint().to_string(),
         given.as_ref().map(|given| given.hash().to_owned()),
     );
-    folder.create().map_err(|error| {
-        Failure::new(
-            Exit::Environment,
-            format!(
-                "cannot make the folder {}: {error}",
-                folder.path().display()
-            ),
-            "choose another folder with --out",
-        )
-    })?;
-    let journal = Journal::create(&folder.journal(), &key)?;
     let scanned = execute::execute(Order {
         config,
         dataset,
         folder,
         given,
-        journal,
+        key,
+        journal: None,
         done: Vec::new(),
         started,
         simd: args.simd,
@@ -119,18 +109,12 @@ fn init(text: &OsStr) -> Result<InitMethod, Failure> {
     match text.to_str() {
         Some("k-means++") => Ok(InitMethod::KMeansPlusPlus),
         Some("random") => Ok(InitMethod::Random),
-        _ if Path::new(text)
-            .extension()
-            .is_some_and(|extension| extension == "npz") =>
-        {
+        _ if Path::new(text).extension().is_some_and(|extension| extension == "npz") => {
             absolute(Path::new(text)).map(InitMethod::File)
         }
         _ => Err(Failure::new(
             Exit::Usage,
-            format!(
-                "--init {} is no way to choose first centroids",
-                text.display()
-            ),
+            format!("--init {} is no way to choose first centroids", text.display()),
             "choose k-means++, random, or an .npz file",
         )),
     }
@@ -138,19 +122,13 @@ fn init(text: &OsStr) -> Result<InitMethod, Failure> {
 
 /// A path that still holds when a scan is resumed from another folder, as text for scan.json.
 fn absolute(path: &Path) -> Result<String, Failure> {
-    std::path::absolute(path)?
-        .into_os_string()
-        .into_string()
-        .map_err(|path| {
-            Failure::new(
-                Exit::Usage,
-                format!(
-                    "the path {} is not UTF-8, and cannot stand in scan.json",
-                    path.display()
-                ),
-                "give the file a name in UTF-8",
-            )
-        })
+    std::path::absolute(path)?.into_os_string().into_string().map_err(|path| {
+        Failure::new(
+            Exit::Usage,
+            format!("the path {} is not UTF-8, and cannot stand in scan.json", path.display()),
+            "give the file a name in UTF-8",
+        )
+    })
 }
 
 /// `kscan-runs/<UTC time>-<data name>`

@@ -32,19 +32,10 @@ pub(crate) fn status(args: &FolderArgs) -> Result<Exit, Failure> {
         runs.len() - finished
     );
     for &k in &journal.key.k {
-        let of_k = || {
-            runs.iter()
-                .filter(|(run, _)| run.k == k)
-                .filter_map(|(_, inertia)| *inertia)
-        };
+        let of_k = || runs.iter().filter(|(run, _)| run.k == k).filter_map(|(_, inertia)| *inertia);
         let best = of_k().min_by(f64::total_cmp);
         let best = best.map_or_else(String::new, |best| format!("  best inertia {best:.1}"));
-        let _ = writeln!(
-            text,
-            "k = {k:>3}  {:>3}/{}{best}",
-            of_k().count(),
-            journal.key.n_init
-        );
+        let _ = writeln!(text, "k = {k:>3}  {:>3}/{}{best}", of_k().count(), journal.key.n_init);
     }
     print(&text)?;
     Ok(Exit::Success)

@@ -14,22 +14,13 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<Exit, Failure> {
     let config = kscan_verify::read(&folder)?.config;
     let source = Source::parse(OsStr::new(&config.data));
     let dataset = load(&source, config.labels.as_deref().map(Path::new))?;
-    let options = Options {
-        every_run: args.every_run,
-        replay: args.replay,
-    };
-    let Verified {
-        ks,
-        runs,
-        models,
-        other_runs,
-        replayed,
-        ..
-    } = prove(&folder, &dataset, options, &mut |step| {
-        if !args.quiet {
-            eprintln!("checking {}", escape(&step.to_string()));
-        }
-    })?;
+    let options = Options { every_run: args.every_run, replay: args.replay };
+    let Verified { ks, runs, models, other_runs, replayed, .. } =
+        prove(&folder, &dataset, options, &mut |step| {
+            if !args.quiet {
+                eprintln!("checking {}", escape(&step.to_string()));
+            }
+        })?;
     print(&format!(
         "all of it holds: {models} best models of {ks} k, {runs} runs listed, {other_runs} more \
          proved from the journal, {replayed} iterated again\n"

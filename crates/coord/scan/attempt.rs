@@ -51,10 +51,7 @@ pub(crate) enum Message {
 #[derive(Debug)]
 pub(crate) enum Ended {
     /// With a result.
-    Finished {
-        record: Box<RunRecord>,
-        labels: Vec<u32>,
-    },
+    Finished { record: Box<RunRecord>, labels: Vec<u32> },
     /// Without one.
     Failed(AttemptError),
     /// Because everything stops.
@@ -156,9 +153,7 @@ async fn supervise(order: &mut Order, say: &impl Fn(Message)) -> Ended {
         Ok(started) => started,
         Err(error) => return Ended::Failed(AttemptError::Start(error)),
     };
-    say(Message::Started {
-        pid: group.as_raw().cast_unsigned(),
-    });
+    say(Message::Started { pid: group.as_raw().cast_unsigned() });
     let mut stdin = child.stdin.take().expect("standard input is a pipe");
     let stdout = child.stdout.take().expect("standard output is a pipe");
     let stderr = child.stderr.take().expect("standard error is a pipe");
@@ -219,9 +214,7 @@ fn start() -> io::Result<(Child, Pid)> {
         .process_group(0)
         .kill_on_drop(true)
         .spawn()?;
-    let pid = child
-        .id()
-        .ok_or_else(|| io::Error::other("it has no process id"))?;
+    let pid = child.id().ok_or_else(|| io::Error::other("it has no process id"))?;
     Ok((child, Pid::from_raw(pid.cast_signed())))
 }
 
@@ -266,16 +259,12 @@ async fn read_stderr(stderr: tokio::process::ChildStderr, say: &impl Fn(Message)
     let mut line = Vec::new();
     let mut lines = 0;
     // Lines of bounded length, and whatever is no text shown as such.
-    while let Ok(1..) = (&mut reader)
-        .take(STDERR_LINE_LEN as u64)
-        .read_until(b'\n', &mut line)
-        .await
+    while let Ok(1..) =
+        (&mut reader).take(STDERR_LINE_LEN as u64).read_until(b'\n', &mut line).await
     {
         lines += 1;
         if lines <= STDERR_LINES {
-            say(Message::Stderr(
-                String::from_utf8_lossy(&line).trim_end().to_owned(),
-            ));
+            say(Message::Stderr(String::from_utf8_lossy(&line).trim_end().to_owned()));
         }
         line.clear();
     }
@@ -328,12 +317,10 @@ async fn end(child: &mut Child, group: Pid, urgent: Option<&mut watch::Receiver<
 /// What a worker that ended like this, without a result, died of.
 fn without_result(status: ExitStatus) -> AttemptError {
     match (status.signal(), status.code()) {
-        (Some(number), _) => AttemptError::Signal(Signal::try_from(number).map_or_else(
-            |_| format!("signal {number}"),
-            |signal| signal.as_str().to_owned(),
-        )),
-        (None, code) => AttemptError::Exit {
-            code: code.unwrap_or(-1),
-        },
+        (Some(number), _) => AttemptError::Signal(
+            Signal::try_from(number)
+                .map_or_else(|_| format!("signal {number}"), |signal| signal.as_str().to_owned()),
+        ),
+        (None, code) => AttemptError::Exit { code: code.unwrap_or(-1) },
     }
 }

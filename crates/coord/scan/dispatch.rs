@@ -13,6 +13,7 @@ use kscan_results::{Dispatch, Entry, FailedRun, Journal};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -46,6 +47,8 @@ pub(crate) struct Dispatched {
 pub(crate) trait Scan {
     /// The job for an attempt at `run`.
     fn job(&self, run: RunId, attempt: Attempt) -> Job;
+    /// The log of an attempt at `run`.
+    fn log(&self, run: RunId, attempt: Attempt) -> PathBuf;
     /// A run has succeeded; its labels are not kept by anyone else.
     fn labels(&mut self, record: &RunRecord, labels: Vec<u32>);
     /// Something happened.
@@ -101,11 +104,7 @@ pub(crate) async fn dispatch<S: Scan>(
         policy,
         waiting: runs
             .into_iter()
-            .map(|(run, attempt)| Waiting {
-                run,
-                attempt,
-                not_before: now,
-            })
+            .map(|(run, attempt)| Waiting { run, attempt, not_before: now })
             .collect(),
         running: BTreeMap::new(),
         failures: BTreeMap::new(),
@@ -178,10 +177,8 @@ impl<S: Scan> Dispatcher<'_, S> {
             let Some(next) = self.waiting.iter().position(|run| run.not_before <= now) else {
                 return self.waiting.iter().map(|run| run.not_before).min();
             };
-            let Waiting { run, attempt, .. } = self
-                .waiting
-                .remove(next)
-                .expect("the position was just found");
+            let Waiting { run, attempt, .. } =
+                self.waiting.remove(next).expect("the position was just found");
             let order = Order {
                 job: self.scan.job(run, attempt),
                 timeout: self.policy.timeout,
@@ -190,8 +187,7 @@ impl<S: Scan> Dispatcher<'_, S> {
                 suspended: self.suspended.subscribe(),
             };
             self.running.insert(run, None);
-            self.attempts
-                .spawn(attempt::attempt(order, self.speaker.clone()));
+            self.attempts.spawn(attempt::attempt(order, self.speaker.clone()));
         }
         None
     }
@@ -199,16 +195,11 @@ impl<S: Scan> Dispatcher<'_, S> {
     fn hear(&mut self, run: RunId, attempt: Attempt, message: Message) {
         match message {
             Message::Started { pid } => {
-                self.running
-                    .insert(run, Some(Pid::from_raw(pid.cast_signed())));
+                self.running.insert(run, Some(Pid::from_raw(pid.cast_signed())));
                 self.scan.event(Event::RunStarted { run, attempt, pid });
             }
             Message::Iterated(iterated) => {
-                self.scan.event(Event::RunProgress {
-                    run,
-                    attempt,
-                    iterated,
-                });
+                self.scan.event(Event::RunProgress { run, attempt, iterated });
             }
             Message::Stderr(line) => self.scan.event(Event::RunStderr { run, attempt, line }),
             Message::Ended(ended) => {
@@ -245,23 +236,16 @@ impl<S: Scan> Dispatcher<'_, S> {
             attempt,
             error: text.clone(),
             likely: error.likely(),
-            log: run.log_name(attempt),
+            log: self.scan.log(run, attempt),
             retried,
         });
         if retried {
-            let waiting = Waiting {
-                run,
-                attempt: attempt.next(),
-                not_before: Instant::now() + pause,
-            };
+            let waiting =
+                Waiting { run, attempt: attempt.next(), not_before: Instant::now() + pause };
             // In front: a batch tries again what has failed before it goes on.
             self.waiting.push_front(waiting);
         } else if *self.stopping.borrow() == Stopping::No {
-            self.write(Entry::Failed(FailedRun {
-                run,
-                attempt,
-                error: text,
-            }));
+            self.write(Entry::Failed(FailedRun { run, attempt, error: text }));
         }
     }
 
@@ -295,7 +279,7 @@ impl<S: Scan> Dispatcher<'_, S> {
                     run: failed.run,
                     attempt: failed.attempt,
                     error: failed.error.clone(),
-                    log: failed.run.log_name(failed.attempt),
+                    log: self.scan.log(failed.run, failed.attempt),
                 });
                 self.ended.failed.push(failed);
             }
@@ -309,10 +293,7 @@ impl<S: Scan> Dispatcher<'_, S> {
             Stopping::Gracefully | Stopping::Now => Stopping::Now,
         };
         self.ended.stopped.get_or_insert(signal);
-        self.scan.event(Event::Stopping {
-            signal: signal.name(),
-            running: self.running.len(),
-        });
+        self.scan.event(Event::Stopping { signal: signal.name(), running: self.running.len() });
         self.stop(level);
     }
 

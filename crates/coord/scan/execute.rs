@@ -15,8 +15,8 @@ use kscan_dataset::Dataset;
 use kscan_kmeans::{DEFINITION_VERSION, Rows, Simd, SimdLevel};
 use kscan_protocol::{Attempt, FirstCentroids, Job, PROTOCOL_VERSION, RunId, RunRecord};
 use kscan_results::{
-    DataDocument, ElbowDocument, Environment, FailedRun, InitMethod, Journal, LabelsDocument,
-    RunFolder, ScanConfig, ScanDocument, ScanStatus, Timing,
+    DataDocument, ElbowDocument, Environment, FailedRun, InitMethod, Journal, JournalKey,
+    LabelsDocument, RunFolder, ScanConfig, ScanDocument, ScanStatus, Timing,
 };
 use procfs::Current;
 use std::path::PathBuf;
@@ -28,7 +28,10 @@ pub(crate) struct Order<'a> {
     pub(crate) dataset: Dataset,
     pub(crate) folder: RunFolder,
     pub(crate) given: Option<GivenCentroids>,
-    pub(crate) journal: Journal,
+    /// What the results depend on.
+    pub(crate) key: JournalKey,
+    /// The journal of an earlier scan in the folder, to go on with.
+    pub(crate) journal: Option<Journal>,
     /// Results that an earlier scan in the folder has left in the journal.
     pub(crate) done: Vec<RunRecord>,
     /// When the command was started.
@@ -50,9 +53,7 @@ pub(crate) struct Scanned {
 /// Does the scan, up to its last file.
 pub(crate) fn execute(order: Order<'_>) -> Result<Scanned, Failure> {
     // One thread: a worker's parent-death signal belongs to the thread that started it.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let scanned = runtime.block_on(execute_async(order));
     // A signal may have come while the data was prepared: nobody waits for that any more.
     runtime.shutdown_background();
@@ -60,21 +61,24 @@ pub(crate) fn execute(order: Order<'_>) -> Result<Scanned, Failure> {
 }
 
 async fn execute_async(order: Order<'_>) -> Result<Scanned, Failure> {
-    let Order {
-        config,
-        dataset,
-        folder,
-        given,
-        journal,
-        done,
-        started,
-        display,
-        ..
-    } = order;
-    let log_filter = logging::filter(display.verbose);
-    logging::start(&folder, &log_filter, display.verbose > 0)?;
+    let Order { config, dataset, folder, given, key, done, started, display, .. } = order;
     let mut signals = Signals::listen()?;
     let simd = simd(order.simd)?;
+    let new_folder = folder.create().map_err(|error| {
+        Failure::new(
+            Exit::Environment,
+            format!("cannot make the folder {}: {error}", folder.path().display()),
+            "choose another folder with --out",
+        )
+    })?;
+    let mut document = begin(&config, &dataset, simd);
+    document.write(&folder)?;
+    let journal = match order.journal {
+        Some(journal) => journal,
+        None => Journal::create(&folder.journal(), &key)?,
+    };
+    let log_filter = logging::filter(display.verbose);
+    logging::start(&folder, &log_filter, display.verbose > 0)?;
     let mut sinks = Sinks(vec![Box::new(LogSink), progress::sink(display)]);
 
     let planned = plan::runs(&config);
@@ -87,21 +91,20 @@ async fn execute_async(order: Order<'_>) -> Result<Scanned, Failure> {
         n_proc: config.n_proc,
         out: folder.path().to_owned(),
     });
-    let mut document = begin(&config, &dataset, simd);
-    document.write(&folder)?;
-
     let preparing = start_preparing(&config, dataset, &folder, order.keep_shared, simd);
     let prepared = tokio::select! {
         prepared = preparing => prepared?,
         signal = signals.next_stop() => {
+            new_folder.keep();
+            sinks.event(&Event::Stopping { signal: signal.name(), running: 0 });
             return Ok(Scanned { folder, document: None, stopped: Some(signal) });
         }
     };
+    // Up to here, bad data leaves nothing behind.
+    new_folder.keep();
     document.data.constant_cols = prepared.scaler.constant_columns().len() as u64;
     document.timing.prepare_s = started.elapsed().as_secs_f64();
-    sinks.event(&Event::Prepared {
-        seconds: document.timing.prepare_s,
-    });
+    sinks.event(&Event::Prepared { seconds: document.timing.prepare_s });
 
     let runs = planned
         .iter()
@@ -121,14 +124,9 @@ async fn execute_async(order: Order<'_>) -> Result<Scanned, Failure> {
         sinks,
     };
     let policy = policy(&config, rows);
-    let Dispatched {
-        mut finished,
-        failed,
-        stopped,
-    } = dispatch::dispatch(&mut scan, policy, runs, journal, &mut signals).await?;
-    let Running {
-        labels, mut sinks, ..
-    } = scan;
+    let Dispatched { mut finished, failed, stopped } =
+        dispatch::dispatch(&mut scan, policy, runs, journal, &mut signals).await?;
+    let Running { labels, mut sinks, .. } = scan;
     document.timing.scan_s = started.elapsed().as_secs_f64() - document.timing.prepare_s;
     finished.extend(done);
 
@@ -152,11 +150,7 @@ async fn execute_async(order: Order<'_>) -> Result<Scanned, Failure> {
         out: folder.path().to_owned(),
     });
     drop(sinks);
-    Ok(Scanned {
-        folder,
-        document: Some(document),
-        stopped,
-    })
+    Ok(Scanned { folder, document: Some(document), stopped })
 }
 
 /// Prepares the data on a thread of its own, so that a signal is heard meanwhile.
@@ -172,15 +166,9 @@ async fn start_preparing(
         let Dataset { table, labels, .. } = dataset;
         prepare::prepare(&config, &table, labels, &folder, keep_shared, simd)
     };
-    tokio::task::spawn_blocking(prepare)
-        .await
-        .map_err(|error| {
-            Failure::new(
-                Exit::Internal,
-                format!("preparing the data: {error}"),
-                "please report this",
-            )
-        })?
+    tokio::task::spawn_blocking(prepare).await.map_err(|error| {
+        Failure::new(Exit::Internal, format!("preparing the data: {error}"), "please report this")
+    })?
 }
 
 fn simd(level: Option<SimdLevel>) -> Result<Simd, Failure> {
@@ -228,10 +216,7 @@ fn begin(config: &ScanConfig, dataset: &Dataset, simd: Simd) -> ScanDocument {
         },
         runs: Vec::new(),
         best: Vec::new(),
-        elbow: ElbowDocument::None {
-            k: None,
-            reason: "the scan has not ended".to_owned(),
-        },
+        elbow: ElbowDocument::None { k: None, reason: "the scan has not ended".to_owned() },
         timing: Timing {
             started_at: Timestamp::now(),
             wall_s: 0.0,
@@ -321,9 +306,13 @@ impl dispatch::Scan for Running<'_> {
             simd: self.simd.map(|level| level.to_string()),
             shared: self.shared.clone(),
             shape: self.shape,
-            log: self.folder.run_log(run, attempt),
+            log: self.log(run, attempt),
             log_filter: self.log_filter.clone(),
         }
+    }
+
+    fn log(&self, run: RunId, attempt: Attempt) -> PathBuf {
+        self.folder.run_log(run, attempt)
     }
 
     fn labels(&mut self, record: &RunRecord, labels: Vec<u32>) {

@@ -22,11 +22,7 @@ impl GivenCentroids {
     /// Reads `path` and checks that there is what `runs` need for data with `d` columns.
     pub(crate) fn read(path: &Path, runs: &[RunId], d: usize) -> Result<Self, Failure> {
         let wrong = |what: String| {
-            Failure::new(
-                Exit::Data,
-                format!("first centroids in {}: {what}", path.display()),
-                HINT,
-            )
+            Failure::new(Exit::Data, format!("first centroids in {}: {what}", path.display()), HINT)
         };
         let bytes = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
         let hash = blake3::hash(&bytes).to_hex().to_string();
@@ -41,15 +37,10 @@ impl GivenCentroids {
             };
             let array: ArrayD<f32> = npz
                 .by_name(&name)
-                .or_else(|_| {
-                    npz.by_name(&name)
-                        .map(|wide: ArrayD<f64>| wide.mapv(|x| x as f32))
-                })
+                .or_else(|_| npz.by_name(&name).map(|wide: ArrayD<f64>| wide.mapv(|x| x as f32)))
                 .map_err(|error| wrong(format!("array {stem}: {error}")))?;
             if array.iter().any(|x| !x.is_finite()) {
-                return Err(wrong(format!(
-                    "array {stem} has a value that is not finite"
-                )));
+                return Err(wrong(format!("array {stem} has a value that is not finite")));
             }
             arrays.insert(k, array);
         }
@@ -62,10 +53,7 @@ impl GivenCentroids {
                     return Err(wrong(format!("{rows} x {cols} for k = {k}, not {k} x {d}")));
                 }
                 None => {
-                    return Err(wrong(format!(
-                        "nothing for k = {k}, init_id = {}",
-                        run.init_id
-                    )));
+                    return Err(wrong(format!("nothing for k = {k}, init_id = {}", run.init_id)));
                 }
             }
         }

@@ -30,9 +30,7 @@ impl JournalThread {
                 }
             }
         };
-        let thread = std::thread::Builder::new()
-            .name("journal".into())
-            .spawn(append)?;
+        let thread = std::thread::Builder::new().name("journal".into()).spawn(append)?;
         Ok(Self { entries, thread })
     }
 

@@ -11,9 +11,7 @@ pub(crate) fn ks(config: &ScanConfig) -> impl Iterator<Item = u32> {
 
 /// Every run, by k, then `init_id`: the order in which they are started.
 pub(crate) fn runs(config: &ScanConfig) -> Vec<RunId> {
-    ks(config)
-        .flat_map(|k| (0..config.n_init).map(move |init_id| RunId { k, init_id }))
-        .collect()
+    ks(config).flat_map(|k| (0..config.n_init).map(move |init_id| RunId { k, init_id })).collect()
 }
 
 /// What the results depend on. `fingerprint` is the data's, `init_hash` that of a file of first
@@ -49,10 +47,7 @@ pub(crate) fn journal_key(
 pub(crate) fn difference(before: &JournalKey, now: &JournalKey) -> Option<String> {
     let parts = |key: &JournalKey| {
         [
-            (
-                "version of the definitions",
-                key.definition_version.to_string(),
-            ),
+            ("version of the definitions", key.definition_version.to_string()),
             ("data", key.fingerprint.clone()),
             ("scale", key.scale.clone()),
             ("seed", key.seed.to_string()),

@@ -29,11 +29,11 @@ pub fn replace_file(
     write: impl FnOnce(&mut File) -> io::Result<()>,
 ) -> Result<(), FileError> {
     let replace = || {
-        let folder = path.parent().unwrap_or(Path::new("."));
+        // A bare name's parent is "", which no system call takes for the current folder.
+        let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new("."));
         // A name nobody can guess, mode 0600, removed when dropped.
-        let mut temporary = tempfile::Builder::new()
-            .prefix(".kscan-")
-            .tempfile_in(folder)?;
+        let mut temporary = tempfile::Builder::new().prefix(".kscan-").tempfile_in(folder)?;
         write(temporary.as_file_mut())?;
         temporary.as_file().sync_all()?;
         temporary.persist(path)?;
@@ -56,10 +56,7 @@ mod tests {
             file.write_all(b"new, but only ha")?;
             Err(io::ErrorKind::StorageFull.into())
         });
-        assert_eq!(
-            failed.unwrap_err().source.kind(),
-            io::ErrorKind::StorageFull
-        );
+        assert_eq!(failed.unwrap_err().source.kind(), io::ErrorKind::StorageFull);
         assert_eq!(std::fs::read(&path).unwrap(), b"old");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }

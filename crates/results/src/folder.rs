@@ -23,17 +23,14 @@ impl RunFolder {
     ///
     /// # Errors
     /// Where that is not allowed, or something else has the name.
-    pub fn create(&self) -> io::Result<()> {
+    pub fn create(&self) -> io::Result<NewFolder> {
+        let is_new = !self.path.exists();
         let mut builder = DirBuilder::new();
         builder.recursive(true).mode(0o700);
-        [
-            self.path.clone(),
-            self.logs(),
-            self.best(),
-            self.contingency(),
-        ]
-        .iter()
-        .try_for_each(|folder| builder.create(folder))
+        [self.path.clone(), self.logs(), self.best(), self.contingency()]
+            .iter()
+            .try_for_each(|folder| builder.create(folder))?;
+        Ok(NewFolder { path: is_new.then(|| self.path.clone()) })
     }
 
     /// Its path.
@@ -42,10 +39,10 @@ impl RunFolder {
         &self.path
     }
 
-    /// Whether a scan was begun here.
+    /// Whether a scan was begun here: `scan.json` is the first file that one writes.
     #[must_use]
     pub fn has_scan(&self) -> bool {
-        self.journal().exists() || self.scan_json().exists()
+        self.scan_json().exists()
     }
 
     /// `scan.json`
@@ -114,15 +111,45 @@ impl RunFolder {
         self.logs().join("coordinator.jsonl")
     }
 
+    /// `logs/k05-i00.a1.jsonl`, relative to the folder.
+    #[must_use]
+    pub fn run_log_name(run: RunId, attempt: Attempt) -> String {
+        format!("logs/{}", run.log_name(attempt))
+    }
+
     /// `logs/k05-i00.a1.jsonl`
     #[must_use]
     pub fn run_log(&self, run: RunId, attempt: Attempt) -> PathBuf {
-        self.logs().join(run.log_name(attempt))
+        self.path.join(Self::run_log_name(run, attempt))
     }
 
     /// `shared.bin`: the shared file, where it is to be kept.
     #[must_use]
     pub fn shared(&self) -> PathBuf {
         self.path.join("shared.bin")
+    }
+}
+
+/// A run folder in which nothing has been done yet: removed again when this is dropped, unless the
+/// folder was there before, or [`NewFolder::keep`] was called.
+#[derive(Debug)]
+#[must_use]
+pub struct NewFolder {
+    path: Option<PathBuf>,
+}
+
+impl NewFolder {
+    /// From now on there is something in the folder to keep.
+    pub fn keep(mut self) {
+        self.path = None;
+    }
+}
+
+impl Drop for NewFolder {
+    fn drop(&mut self) {
+        if let Some(path) = &self.path {
+            // Nothing to do where that fails: what led here is told.
+            let _ = std::fs::remove_dir_all(path);
+        }
     }
 }

@@ -72,6 +72,8 @@ pub struct FailedRun {
 pub struct Journal {
     file: File,
     path: PathBuf,
+    /// Where what is damaged begins: cut off before anything is appended.
+    cut_at: Option<u64>,
 }
 
 /// What a journal held when it was opened again.
@@ -117,38 +119,26 @@ impl Journal {
             .open(path)
             .map_err(fail)?;
         lock(&file, path)?;
-        let mut journal = Self {
-            file,
-            path: path.to_owned(),
-        };
+        let mut journal = Self { file, path: path.to_owned(), cut_at: None };
         let mut start = MAGIC.to_vec();
         start.extend(wire::encode(key)?);
         journal.write(&start)?;
         Ok(journal)
     }
 
-    /// Opens the journal at `path` to go on with it, and cuts off what is damaged at its end.
+    /// Opens the journal at `path` to go on with it. What is damaged at its end is cut off by the
+    /// first [`Self::append`], not before: whoever decides not to go on has changed nothing.
     ///
     /// # Errors
     /// Where it cannot be read, is no journal, or another process has it open.
     pub fn reopen(path: &Path) -> Result<(Self, Recovered), JournalError> {
         let fail = |error| FileError::read(path, error);
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(path)
-            .map_err(fail)?;
+        let mut file = OpenOptions::new().read(true).write(true).open(path).map_err(fail)?;
         lock(&file, path)?;
         let (recovered, good) = recover(&mut file, path)?;
-        file.set_len(good).map_err(fail)?;
         file.seek(SeekFrom::Start(good)).map_err(fail)?;
-        Ok((
-            Self {
-                file,
-                path: path.to_owned(),
-            },
-            recovered,
-        ))
+        let journal = Self { file, path: path.to_owned(), cut_at: Some(good) };
+        Ok((journal, recovered))
     }
 
     /// Reads the journal at `path` as it stands, also while a scan writes to it.
@@ -177,11 +167,14 @@ impl Journal {
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), JournalError> {
-        self.file
-            .write_all(bytes)
-            .and_then(|()| self.file.sync_data())
-            .map_err(|error| FileError::write(&self.path, error))?;
-        Ok(())
+        let mut write = || {
+            if let Some(good) = self.cut_at.take() {
+                self.file.set_len(good)?;
+            }
+            self.file.write_all(bytes)?;
+            self.file.sync_data()
+        };
+        write().map_err(|error| FileError::write(&self.path, error).into())
     }
 }
 
@@ -197,17 +190,12 @@ fn lock(file: &File, path: &Path) -> Result<(), JournalError> {
 /// What is whole in the journal, and how many bytes of it that is.
 fn recover(file: &mut File, path: &Path) -> Result<(Recovered, u64), JournalError> {
     let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes)
-        .map_err(|error| FileError::read(path, error))?;
+    file.read_to_end(&mut bytes).map_err(|error| FileError::read(path, error))?;
     let not_a_journal = || JournalError::NotAJournal(path.to_owned());
     let frames = bytes.strip_prefix(MAGIC).ok_or_else(not_a_journal)?;
     let mut decoder = Decoder::new(ENTRY_LIMIT);
     decoder.push(frames);
-    let (key, length) = decoder
-        .decode::<JournalKey>()
-        .ok()
-        .flatten()
-        .ok_or_else(not_a_journal)?;
+    let (key, length) = decoder.decode::<JournalKey>().ok().flatten().ok_or_else(not_a_journal)?;
     let mut good = (MAGIC.len() + length) as u64;
     let mut entries = Vec::new();
     while let Ok(Some((entry, length))) = decoder.decode() {
@@ -215,14 +203,7 @@ fn recover(file: &mut File, path: &Path) -> Result<(Recovered, u64), JournalErro
         good += length as u64;
     }
     let dropped_bytes = bytes.len() as u64 - good;
-    Ok((
-        Recovered {
-            key,
-            entries,
-            dropped_bytes,
-        },
-        good,
-    ))
+    Ok((Recovered { key, entries, dropped_bytes }, good))
 }
 
 #[cfg(test)]
@@ -245,11 +226,7 @@ mod tests {
 
     fn entry(k: u32) -> Entry {
         let run = RunId { k, init_id: 0 };
-        Entry::Failed(FailedRun {
-            run,
-            attempt: Attempt(3),
-            error: "killed by SIGKILL".into(),
-        })
+        Entry::Failed(FailedRun { run, attempt: Attempt(3), error: "killed by SIGKILL".into() })
     }
 
     /// A journal with three entries, and where each of them ends.
@@ -297,11 +274,7 @@ mod tests {
             let mut damaged = whole.clone();
             damaged[byte as usize] ^= 0x04;
             std::fs::write(&path, &damaged).unwrap();
-            assert_eq!(
-                Journal::read(&path).unwrap().entries,
-                [entry(5)],
-                "byte {byte}"
-            );
+            assert_eq!(Journal::read(&path).unwrap().entries, [entry(5)], "byte {byte}");
         }
     }
 
@@ -310,10 +283,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (path, _) = written(folder.path());
         let first = Journal::reopen(&path).unwrap();
-        assert!(matches!(
-            Journal::reopen(&path),
-            Err(JournalError::Locked(_))
-        ));
+        assert!(matches!(Journal::reopen(&path), Err(JournalError::Locked(_))));
         drop(first);
         assert!(Journal::reopen(&path).is_ok());
     }
@@ -322,18 +292,10 @@ mod tests {
     fn what_is_no_journal_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.bin");
-        for bytes in [
-            &b""[..],
-            b"KSCANJN",
-            b"KSCANJNL",
-            b"KSCANJNLxxxxxxxxxxxxxxxx",
-            b"PK\x03\x04",
-        ] {
+        for bytes in [&b""[..], b"KSCANJN", b"KSCANJNL", b"KSCANJNLxxxxxxxxxxxxxxxx", b"PK\x03\x04"]
+        {
             std::fs::write(&path, bytes).unwrap();
-            assert!(
-                matches!(Journal::read(&path), Err(JournalError::NotAJournal(_))),
-                "{bytes:?}"
-            );
+            assert!(matches!(Journal::read(&path), Err(JournalError::NotAJournal(_))), "{bytes:?}");
         }
     }
 }

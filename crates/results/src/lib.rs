@@ -27,7 +27,7 @@ pub use document::{
     BestRun, DataDocument, Dispatch, ElbowDocument, Environment, InitMethod, LabelsDocument,
     Launcher, RunDocument, RunStatus, ScaleMethod, ScanConfig, ScanDocument, ScanStatus, Timing,
 };
-pub use folder::RunFolder;
+pub use folder::{NewFolder, RunFolder};
 pub use journal::{Entry, FailedRun, Journal, JournalError, JournalKey, Recovered};
 pub use model::{BestModel, ModelError};
 
@@ -48,18 +48,10 @@ pub struct FileError {
 
 impl FileError {
     pub(crate) fn write(path: &Path, source: impl Into<io::Error>) -> Self {
-        Self {
-            action: "write",
-            path: path.to_owned(),
-            source: source.into(),
-        }
+        Self { action: "write", path: path.to_owned(), source: source.into() }
     }
 
     pub(crate) fn read(path: &Path, source: impl Into<io::Error>) -> Self {
-        Self {
-            action: "read",
-            path: path.to_owned(),
-            source: source.into(),
-        }
+        Self { action: "read", path: path.to_owned(), source: source.into() }
     }
 }

@@ -84,22 +84,14 @@ impl BestModel {
                 scale_std: npz.by_name("scale_std")?,
             })
         };
-        let model = read().map_err(|source| ModelError::Format {
-            path: path.to_owned(),
-            source,
-        })?;
+        let model =
+            read().map_err(|source| ModelError::Format { path: path.to_owned(), source })?;
         let (_, d) = model.centers.dim();
         let fits = model.centers_raw.dim() == model.centers.dim()
             && model.init_centers.dim() == model.centers.dim()
             && model.scale_mean.len() == d
             && model.scale_std.len() == d;
-        if fits {
-            Ok(model)
-        } else {
-            Err(ModelError::Shapes {
-                path: path.to_owned(),
-            })
-        }
+        if fits { Ok(model) } else { Err(ModelError::Shapes { path: path.to_owned() }) }
     }
 }
 

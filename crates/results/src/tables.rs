@@ -95,11 +95,7 @@ pub fn write_curve(path: &Path, best: &[BestRun]) -> Result<(), FileError> {
 /// Where it cannot be read, or is no such table.
 pub fn read_curve(path: &Path) -> Result<Vec<CurveRow>, FileError> {
     let read = || -> csv::Result<Vec<CurveRow>> {
-        csv::ReaderBuilder::new()
-            .trim(csv::Trim::All)
-            .from_path(path)?
-            .deserialize()
-            .collect()
+        csv::ReaderBuilder::new().trim(csv::Trim::All).from_path(path)?.deserialize().collect()
     };
     read().map_err(|error| FileError::read(path, into_io(error)))
 }
