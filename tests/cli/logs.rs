@@ -1,0 +1,175 @@
+//! `logs`: all runs' lines in one stream.
+
+use crate::harness::{Scratch, contents, has_controls, npy_f64};
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use std::fs;
+use std::io::Write;
+
+fn scanned() -> Scratch {
+    let scratch = Scratch::new();
+    let line = "run digits --k-low 2 --k-high 4 --n-init 2 --n-proc 3 --out scan";
+    scratch.kscan(line).run().exits(0);
+    scratch
+}
+
+fn logs(scratch: &Scratch, options: &str) -> Vec<String> {
+    let logs = scratch.kscan(&format!("logs scan {options}")).run().exits(0);
+    assert!(!has_controls(&logs.stdout));
+    logs.stdout.lines().map(str::to_owned).collect()
+}
+
+/// The time of a JSON line.
+fn timestamp(line: &str) -> String {
+    let line: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    assert!(
+        ["TRACE", "DEBUG", "INFO", "WARN", "ERROR"].contains(&line["level"].as_str().unwrap_or("")),
+        "{line}"
+    );
+    line["timestamp"].as_str().expect("a timestamp").to_owned()
+}
+
+#[test]
+fn all_lines_of_all_logs_come_in_the_order_of_time() {
+    let scratch = scanned();
+    let merged = logs(&scratch, "--json");
+    let times: Vec<String> = merged.iter().map(|line| timestamp(line)).collect();
+    assert!(times.is_sorted());
+    let mut merged = merged;
+    let mut all = Vec::new();
+    let names = contents(&scratch.join("scan/logs"));
+    assert_eq!(names.len(), 7);
+    for name in names {
+        let text = fs::read_to_string(scratch.join("scan/logs").join(&name)).expect("a log");
+        let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        assert!(lines.len() > 2, "{name}");
+        let times: Vec<String> = lines.iter().map(|line| timestamp(line)).collect();
+        assert!(times.is_sorted(), "{name}");
+        all.extend(lines);
+    }
+    merged.sort();
+    all.sort();
+    assert_eq!(merged, all);
+    // As text: one line each, in the same number.
+    assert_eq!(logs(&scratch, "").len(), all.len());
+}
+
+#[test]
+fn lines_can_be_chosen_by_run_and_attempt() {
+    let scratch = scanned();
+    let all = logs(&scratch, "");
+    let of = |lines: &[String], part: &str| -> Vec<String> {
+        lines.iter().filter(|line| line.contains(part)).cloned().collect()
+    };
+    for (options, part) in [
+        ("--k 3", " k03-"),
+        ("--init 1", "-i01.a1"),
+        ("--k 4 --init 0", " k04-i00.a1"),
+        ("--attempt 1", ".a1 "),
+    ] {
+        let chosen = logs(&scratch, options);
+        assert!(chosen.len() > 2, "{options}");
+        assert_eq!(chosen, of(&all, part), "{options}");
+    }
+    assert!(logs(&scratch, "--attempt 2").is_empty());
+    assert!(logs(&scratch, "--k 9").is_empty());
+    assert!(!of(&all, " coordinator ").is_empty());
+}
+
+#[test]
+fn a_runs_log_tells_of_loading_seeding_and_every_iteration() {
+    let scratch = scanned();
+    let lines = logs(&scratch, "--k 4 --init 1 --json");
+    let lines: Vec<Value> =
+        lines.iter().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let iterations: Vec<&Value> =
+        lines.iter().filter(|line| line["message"] == "iteration").collect();
+    let run = scratch.scan("scan").run(4, 1).clone();
+    assert_eq!(Value::from(iterations.len()), run["n_iter"]);
+    for (number, line) in (1..).zip(&iterations) {
+        assert_eq!(line["iteration"], number);
+        assert!(line["inertia"].as_f64().expect("inertia") > 0.0);
+        assert!(line["rows_changed"].as_u64().expect("rows_changed") <= 1797);
+    }
+    let spans = ["load", "seed", "iterate"];
+    for name in spans {
+        assert!(lines.iter().any(|line| line["span"]["name"] == name), "no span {name}");
+    }
+    let seeded = lines.iter().find(|line| line["message"] == "seeded").expect("seeded");
+    assert_eq!(
+        seeded["init_rows"].as_str().expect("rows").replace(' ', ""),
+        run["init_rows"].to_string()
+    );
+    let finished = lines.iter().find(|line| line["message"] == "finished").expect("finished");
+    assert_eq!((&finished["digest"], &finished["inertia"]), (&run["digest"], &run["inertia"]));
+    // It is the run that has finished: all of its phases are over.
+    assert_eq!(finished["span"]["name"], "run");
+}
+
+#[test]
+fn lines_can_be_chosen_by_level() {
+    let scratch = Scratch::new();
+    scratch.write("data.npy", npy_f64(&[[1.0], [1.0], [1.0], [2.0], [2.0], [2.0]]));
+    let line = "run data.npy --k-low 4 --k-high 4 --n-init 1 -vv --out scan";
+    scratch.kscan(line).run().exits(0);
+    let ranks = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR"];
+    let all = logs(&scratch, "--json");
+    let rank = |line: &String| {
+        let line: Value = serde_json::from_str(line).expect("JSON");
+        ranks.iter().position(|rank| line["level"] == *rank).expect("a level")
+    };
+    for (at, name) in ranks.iter().enumerate() {
+        let expected: Vec<_> = all.iter().filter(|line| rank(line) >= at).collect();
+        let found = logs(&scratch, &format!("--json --level {}", name.to_lowercase()));
+        assert_eq!(found.iter().collect::<Vec<_>>(), expected, "{name}");
+    }
+    let count = |level: &str| logs(&scratch, &format!("--level {level}")).len();
+    assert!(count("warn") > 0 && count("info") > count("warn"));
+    assert!(count("debug") > count("info") && count("trace") > count("debug"));
+    assert_eq!(count("error"), 0);
+}
+
+#[test]
+fn followed_logs_show_lines_as_they_come() {
+    let scratch = scanned();
+    let mut follow = scratch.kscan("logs scan --follow --k 2").spawn();
+    let first = follow.next_line().expect("a line");
+    assert!(first.contains(" k02-"), "{first}");
+    let log = scratch.join("scan/logs/k02-i00.a1.jsonl");
+    let mut log = fs::OpenOptions::new().append(true).open(log).expect("the log");
+    // Half a line is not shown, and not lost.
+    let (half, rest) = (
+        r#"{"timestamp":"2999-01-01T00:00:00.000000Z","level":"WARN","message":"later"#,
+        "\u{1b}[2J\"}\n",
+    );
+    let rest = rest.replace('\u{1b}', "\\u001b");
+    log.write_all(half.as_bytes()).expect("the disk takes it");
+    log.flush().expect("the disk takes it");
+    log.write_all(rest.as_bytes()).expect("the disk takes it");
+    loop {
+        let line = follow.next_line().expect("a line");
+        if line.contains("later") {
+            assert!(line.contains("WARN") && !has_controls(&line), "{line:?}");
+            assert!(line.contains("later\\u{1b}[2J"), "{line:?}");
+            break;
+        }
+    }
+    follow.signal(Signal::SIGINT);
+    let _ = follow.finish();
+}
+
+#[test]
+fn logs_of_what_is_no_scan_are_a_data_error() {
+    let scratch = Scratch::new();
+    scratch.kscan("logs elsewhere").run().exits(3).names(&["elsewhere"]);
+}
+
+#[test]
+fn lines_that_are_no_json_are_left_out() {
+    let scratch = scanned();
+    let before = logs(&scratch, "");
+    let log = scratch.join("scan/logs/k02-i00.a1.jsonl");
+    let mut log = fs::OpenOptions::new().append(true).open(log).expect("the log");
+    log.write_all(b"\x00\x00\xff torn\n{\"timestamp\":\"2999\n").expect("the disk takes it");
+    assert_eq!(logs(&scratch, ""), before);
+}

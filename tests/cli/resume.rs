@@ -1,0 +1,178 @@
+//! `resume`, where what it finds is not what was left.
+
+use crate::harness::{
+    Live, SLOW, Scratch, kind, live_workers, npy_f64, pids, slow_in_turn, undisturbed,
+};
+use nix::sys::signal::Signal;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+
+/// The slow job, interrupted when its first run was on disk.
+fn interrupted() -> Scratch {
+    let scratch = Scratch::new();
+    scratch.slow_data();
+    let mut scan = scratch.kscan(&slow_in_turn()).spawn();
+    scan.wait_for("run_finished", |event| kind(event) == "run_finished");
+    scan.signal(Signal::SIGINT);
+    scan.finish().exits(130);
+    scratch
+}
+
+fn append(scratch: &Scratch, bytes: &[u8]) {
+    let path = scratch.join("scan/journal.bin");
+    let mut journal = OpenOptions::new().append(true).open(path).expect("the journal");
+    journal.write_all(bytes).expect("the disk takes it");
+}
+
+#[test]
+fn garbage_at_the_end_of_the_journal_is_dropped_and_told() {
+    for (name, bytes) in [("garbage", vec![0xa5; 333]), ("zeros", vec![0; 333])] {
+        let scratch = interrupted();
+        append(&scratch, &bytes);
+        let resumed = scratch.kscan("resume scan --progress json").run().exits(0);
+        assert!(resumed.stderr.contains("333 bytes"), "{name}: {}", resumed.stderr);
+        assert!(resumed.stderr.contains("dropped"), "{name}: {}", resumed.stderr);
+        assert_eq!(pids(&resumed.events()).len(), 2, "{name}: the whole record was kept");
+        assert_eq!(scratch.scan("scan").digests(), *undisturbed(), "{name}");
+    }
+}
+
+#[test]
+fn a_run_whose_record_is_torn_is_done_again() {
+    let scratch = interrupted();
+    let path = scratch.join("scan/journal.bin");
+    let length = fs::metadata(&path).expect("the journal").len();
+    let journal = OpenOptions::new().write(true).open(&path).expect("the journal");
+    journal.set_len(length - 1).expect("a shorter file");
+    let resumed = scratch.kscan("resume scan --progress json").run().exits(0);
+    assert!(resumed.stderr.contains("dropped"), "{}", resumed.stderr);
+    assert_eq!(pids(&resumed.events()).len(), 3);
+    assert_eq!(scratch.scan("scan").digests(), *undisturbed());
+}
+
+#[test]
+fn what_is_no_journal_is_refused() {
+    let scratch = interrupted();
+    fs::write(scratch.join("scan/journal.bin"), [0; 4096]).expect("a file");
+    scratch.kscan("resume scan").run().exits(3).names(&["journal.bin", "no journal"]);
+    scratch.kscan("resume elsewhere").run().exits(3).names(&["elsewhere"]);
+}
+
+#[test]
+fn a_scan_killed_before_its_journal_began_is_done_from_the_start() {
+    let scratch = interrupted();
+    fs::remove_file(scratch.join("scan/journal.bin")).expect("a file");
+    scratch.kscan("resume scan").run().exits(0);
+    assert_eq!(scratch.scan("scan").digests(), *undisturbed());
+}
+
+#[test]
+fn changed_data_is_refused_and_the_scan_goes_on_when_it_is_back() {
+    let scratch = interrupted();
+    let path = scratch.join("slow.npy");
+    let good = fs::read(&path).expect("the data");
+    let mut bad = good.clone();
+    // The lowest bit of the last value's mantissa.
+    let at = bad.len() - 4;
+    bad[at] ^= 1;
+    fs::write(&path, &bad).expect("the data");
+    let before = fs::read(scratch.join("scan/journal.bin")).expect("the journal");
+    let refused = scratch.kscan("resume scan").run().exits(2);
+    refused.names(&["scan", "data was"]);
+    fs::remove_file(&path).expect("the data");
+    scratch.kscan("resume scan").run().exits(3).names(&["slow.npy"]);
+    assert_eq!(fs::read(scratch.join("scan/journal.bin")).expect("the journal"), before);
+
+    fs::write(&path, good).expect("the data");
+    scratch.kscan("resume scan").run().exits(0);
+    assert_eq!(scratch.scan("scan").digests(), *undisturbed());
+}
+
+#[test]
+fn changed_first_centroids_are_refused() {
+    use ndarray::Array2;
+    let scratch = Scratch::new();
+    scratch.write("data.npy", npy_f64(&[[0.0], [1.0], [5.0], [6.0], [20.0]]));
+    let write = |value: f32| {
+        let file = fs::File::create(scratch.join("init.npz")).expect("a file");
+        let mut npz = ndarray_npy::NpzWriter::new(file);
+        npz.add_array("k2", &Array2::from_elem((2, 1), value)).expect("an array");
+        npz.finish().expect("an npz");
+    };
+    write(0.0);
+    let line = "run data.npy --k-low 2 --k-high 2 --n-init 1 --init init.npz --out scan";
+    scratch.kscan(line).run().exits(0);
+    scratch.kscan("resume scan").run().exits(0);
+    write(1.0);
+    scratch.kscan("resume scan").run().exits(2).names(&["init was"]);
+}
+
+/// Starts the slow job and waits until it is under way.
+fn under_way(scratch: &Scratch) -> Live {
+    scratch.slow_data();
+    let mut scan = scratch.kscan(SLOW).spawn();
+    let pid = scan.wait_for_worker();
+    assert!(live_workers(scan.pid()).contains(&pid));
+    scan
+}
+
+#[test]
+fn a_second_coordinator_in_the_same_folder_is_refused_and_the_first_goes_on() {
+    let scratch = Scratch::new();
+    let scan = under_way(&scratch);
+    scratch.kscan("resume scan").run().exits(6).names(&["scan/journal.bin", "in use"]);
+    let again = scratch.kscan(SLOW).run().exits(2);
+    assert!(again.stderr.contains("kscan-coord resume scan"), "{}", again.stderr);
+    let status = scratch.kscan("status scan").run().exits(0);
+    assert!(status.stdout.starts_with("running: "), "{}", status.stdout);
+    assert!(status.stdout.contains(" of 3 runs finished"), "{}", status.stdout);
+    scan.finish().exits(0);
+    assert_eq!(scratch.scan("scan").digests(), *undisturbed());
+}
+
+#[test]
+fn status_tells_an_interrupted_scan_from_a_finished_one() {
+    let scratch = interrupted();
+    let status = scratch.kscan("status scan").run().exits(0).stdout;
+    assert!(status.starts_with("interrupted: 1 of 3 runs finished, 0 failed\n"), "{status}");
+    let counts = |status: &str| -> Vec<String> {
+        let lines = status.lines().skip(1);
+        lines.map(|line| line.split_whitespace().nth(3).unwrap_or_default().to_owned()).collect()
+    };
+    assert_eq!(counts(&status), ["1/1", "0/1", "0/1"]);
+    scratch.kscan("resume scan --n-proc 1").run().exits(0);
+    let status = scratch.kscan("status scan").run().exits(0).stdout;
+    assert!(status.starts_with("complete: 3 of 3 runs finished, 0 failed\n"), "{status}");
+    assert_eq!(counts(&status), ["1/1", "1/1", "1/1"]);
+}
+
+#[test]
+fn a_finished_scan_has_nothing_to_resume_and_stays_as_it_is() {
+    let scratch = Scratch::new();
+    scratch.kscan("run digits --k-low 2 --k-high 6 --n-init 2 --out scan").run().exits(0);
+    let before = scratch.scan("scan");
+    let models: Vec<_> = (2..=6).map(|k| before.model(k)).collect();
+    let tables = ["runs.csv", "curve.csv", "elbow.csv", "contingency/k05.csv"];
+    let read = || tables.map(|name| fs::read(scratch.join("scan").join(name)).expect("a table"));
+    let csv = read();
+    let resumed = scratch.kscan("resume scan --progress json").run().exits(0);
+    assert!(pids(&resumed.events()).is_empty());
+    let after = scratch.scan("scan");
+    for name in ["status", "data", "config", "runs", "best", "elbow"] {
+        assert_eq!(after.json[name], before.json[name], "{name}");
+    }
+    for (k, model) in (2..).zip(&models) {
+        assert_eq!(after.model(k).labels, model.labels, "k = {k}");
+        assert_eq!(after.model(k).centers_raw, model.centers_raw, "k = {k}");
+    }
+    assert_eq!(read(), csv);
+}
+
+#[test]
+fn resume_works_from_another_folder() {
+    let scratch = interrupted();
+    fs::create_dir(scratch.join("elsewhere")).expect("a folder");
+    let line = "cd elsewhere";
+    scratch.kscan_after(line, "resume ../scan").run().exits(0);
+    assert_eq!(scratch.scan("scan").digests(), *undisturbed());
+}
