@@ -1,5 +1,9 @@
 //! The command line, as clap parses it. What options mean together is decided in `commands`.
-#![expect(clippy::doc_markdown, reason = "these comments are the help text, shown as they stand")]
+#![expect(
+    clippy::doc_markdown,
+    rustdoc::invalid_html_tags,
+    reason = "these comments are the help text, shown as they stand"
+)]
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use kscan_kmeans::{Engine, SimdLevel};

@@ -12,7 +12,7 @@
 //! - [`find_elbow`] looks for the k where the curve of best inertias bends, by
 //!   fitting one straight line left and one right of every possible bend
 //!   ([`fit_line`]).
-//! - [`contingency`] counts how the known labels of the rows fall into the
+//! - [`contingency()`] counts how the known labels of the rows fall into the
 //!   clusters.
 //!
 //! It is not where anything is clustered, read, printed or plotted: all input

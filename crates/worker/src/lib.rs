@@ -1,7 +1,7 @@
 //! One run in one process.
 //!
 //! **What it is for.** The hidden subcommand `worker` of the executable: it reads one
-//! [`Job`](kscan_protocol::Job) from standard input, maps the shared file, computes the run on its
+//! [`Job`] from standard input, maps the shared file, computes the run on its
 //! one thread, and reports over what was its standard output.
 //!
 //! **What it is not.** It knows no other run, retries nothing, and writes no file but its log.

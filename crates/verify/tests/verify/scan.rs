@@ -58,7 +58,7 @@ impl Scan {
     pub(crate) fn make(plan: Plan) -> Self {
         let temp = tempfile::tempdir().unwrap();
         let folder = RunFolder::at(temp.path());
-        folder.create().unwrap();
+        folder.create().unwrap().keep();
         let table = &plan.dataset.table;
         let scaling = match plan.scale {
             ScaleMethod::Standard => Scaling::Standard,
