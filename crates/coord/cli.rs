@@ -5,6 +5,7 @@
     reason = "these comments are the help text, shown as they stand"
 )]
 
+use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use kscan_kmeans::{Engine, SimdLevel};
 use std::ffi::OsString;
@@ -134,6 +135,11 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(crate) timeout: Option<std::time::Duration>,
 
+    /// Memory that the scan may take, as '8GiB'; fewer processes run where all would take more
+    /// [default: what is free, to the machine and its cgroup]
+    #[arg(long, value_name = "LIMIT")]
+    pub(crate) memory: Option<ByteSize>,
+
     /// Keep the normalised data that the workers share, as shared.bin in the run folder
     #[arg(long)]
     pub(crate) keep_shared: bool,
@@ -174,6 +180,10 @@ pub(crate) struct ResumeArgs {
     /// Processes at a time; by default as many as the scan was started with
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub(crate) n_proc: Option<u32>,
+
+    /// Memory that the scan may take, as '8GiB'
+    #[arg(long, value_name = "LIMIT")]
+    pub(crate) memory: Option<ByteSize>,
 
     #[command(flatten)]
     pub(crate) display: DisplayArgs,

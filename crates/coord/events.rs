@@ -23,6 +23,8 @@ pub(crate) enum Event {
         n_proc: u32,
         out: PathBuf,
     },
+    /// Memory is too little for as many workers as were asked for.
+    FewerWorkers { n_proc: u32, asked: u32 },
     /// The shared file is there.
     Prepared { seconds: f64 },
     /// A worker process was started.
@@ -104,6 +106,9 @@ impl Sink for LogSink {
         match event {
             Event::ScanStarted { data, rows, cols, runs, done, n_proc, out } => {
                 info!(data, rows, cols, runs, done, n_proc, out = %out.display(), "scan started");
+            }
+            Event::FewerWorkers { n_proc, asked } => {
+                warn!(n_proc, asked, "too little memory for all workers");
             }
             Event::Prepared { seconds } => info!(seconds, "data normalised and shared"),
             Event::RunStarted { run, attempt, pid } => {

@@ -48,6 +48,7 @@ pub(crate) fn resume(args: &ResumeArgs, started: Instant) -> Result<Exit, Failur
         journal,
         started,
         simd: None,
+        memory: args.memory.map(|limit| limit.as_u64()),
         keep_shared: false,
         display: &args.display,
     })?;

@@ -47,6 +47,7 @@ pub(crate) fn run(args: &RunArgs, started: Instant) -> Result<Exit, Failure> {
         done: Vec::new(),
         started,
         simd: args.simd,
+        memory: args.memory.map(|limit| limit.as_u64()),
         keep_shared: args.keep_shared,
         display: &args.display,
     })?;

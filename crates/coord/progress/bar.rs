@@ -79,7 +79,7 @@ impl Sink for Bar {
                 self.total.inc(1);
             }
             Event::ScanFinished { .. } => self.total.finish_and_clear(),
-            Event::RunStderr { .. } | Event::Stopping { .. } => {}
+            Event::RunStderr { .. } | Event::Stopping { .. } | Event::FewerWorkers { .. } => {}
         }
     }
 }

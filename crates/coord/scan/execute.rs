@@ -5,6 +5,7 @@ use crate::events::{Event, LogSink, Sink};
 use crate::exit::{Exit, Failure};
 use crate::scan::dispatch::{self, Dispatched, Policy};
 use crate::scan::first_centroids::GivenCentroids;
+use crate::scan::memory::Need;
 use crate::scan::plan;
 use crate::scan::prepare::{self, Prepared};
 use crate::scan::reduce::{self, BestLabels};
@@ -37,6 +38,8 @@ pub(crate) struct Order<'a> {
     /// When the command was started.
     pub(crate) started: Instant,
     pub(crate) simd: Option<SimdLevel>,
+    /// Bytes that the scan may take.
+    pub(crate) memory: Option<u64>,
     pub(crate) keep_shared: bool,
     pub(crate) display: &'a DisplayArgs,
 }
@@ -61,9 +64,12 @@ pub(crate) fn execute(order: Order<'_>) -> Result<Scanned, Failure> {
 }
 
 async fn execute_async(order: Order<'_>) -> Result<Scanned, Failure> {
-    let Order { config, dataset, folder, given, key, done, started, display, .. } = order;
+    let Order { mut config, dataset, folder, given, key, done, started, display, .. } = order;
     let mut signals = Signals::listen()?;
     let simd = simd(order.simd)?;
+    let asked = config.n_proc;
+    let need = Need::of(&config, &dataset.table, prepare::index(&config, &dataset.table));
+    config.n_proc = need.workers_that_fit(asked, order.memory)?;
     let new_folder = folder.create().map_err(|error| {
         Failure::new(
             Exit::Environment,
@@ -91,6 +97,9 @@ async fn execute_async(order: Order<'_>) -> Result<Scanned, Failure> {
         n_proc: config.n_proc,
         out: folder.path().to_owned(),
     });
+    if config.n_proc < asked {
+        sinks.event(&Event::FewerWorkers { n_proc: config.n_proc, asked });
+    }
     let preparing = start_preparing(&config, dataset, &folder, order.keep_shared, simd);
     let prepared = tokio::select! {
         prepared = preparing => prepared?,

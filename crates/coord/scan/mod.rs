@@ -11,6 +11,7 @@ pub(crate) mod dispatch;
 pub(crate) mod execute;
 pub(crate) mod first_centroids;
 pub(crate) mod journal_thread;
+pub(crate) mod memory;
 pub(crate) mod plan;
 pub(crate) mod prepare;
 pub(crate) mod reduce;

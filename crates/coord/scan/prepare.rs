@@ -41,15 +41,20 @@ pub(crate) fn prepare(
         ScaleMethod::None => Scaling::None,
     };
     let scaler = Scaler::fit(table, scaling, threads);
-    let index = match config.engine {
-        Engine::Fast => Layout::choose(table.rows(), table.cols()),
-        Engine::Plain => None,
-    };
+    let index = index(config, table);
     let named = folder.shared();
     let place = if keep_shared { Place::Named(&named) } else { Place::Anonymous };
     let shared = SharedFile::create(place, table, &scaler, index, simd, threads)
         .map_err(|error| Failure::of_data(&config.data, error))?;
     Ok(Prepared { shared, scaler, labels })
+}
+
+/// The parts of an index that pay for `table`; `None` where none does.
+pub(crate) fn index(config: &ScanConfig, table: &Table) -> Option<Layout> {
+    match config.engine {
+        Engine::Fast => Layout::choose(table.rows(), table.cols()),
+        Engine::Plain => None,
+    }
 }
 
 /// The cores that this process may use, by affinity and cgroup quota.

@@ -125,6 +125,14 @@ impl SharedFile {
         Ok(Self { _file: file, path, map })
     }
 
+    /// How many bytes it takes for data of this `shape`, at most; `None` where that is more than
+    /// memory can be.
+    #[must_use]
+    pub fn size(shape: Shape, index: Option<IndexLayout>) -> Option<u64> {
+        let widest = Layout::new(shape, kscan_kmeans::exact_sum::MAX_LIMBS, index)?;
+        Some(widest.file_len() as u64)
+    }
+
     /// Where workers open it, while this is held.
     #[must_use]
     pub fn path(&self) -> &Path {

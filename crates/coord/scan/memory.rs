@@ -1,0 +1,145 @@
+//! How much memory a scan takes, and how much there is: worked out before it is taken.
+
+use crate::exit::{Exit, Failure};
+use indicatif::HumanBytes;
+use kscan_dataset::{Dtype, Table};
+use kscan_kmeans::{Layout, Rows};
+use kscan_results::ScanConfig;
+use kscan_shared::{Shape, SharedFile};
+use procfs::process::Process;
+use procfs::{Current, Meminfo};
+use std::path::Path;
+
+/// What a worker has before it has looked at any data: its stack, its heap's first pages, and the
+/// parts of the executable that it writes to.
+const WORKER_BASE: u64 = 16 << 20;
+
+/// Bytes that a scan takes, by what for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Need {
+    /// The raw table, until the shared file is there.
+    raw: u64,
+    /// The shared file with its index, as long as the scan lasts.
+    shared: u64,
+    /// The index once more, while it is made.
+    index: u64,
+    /// The private memory of a worker with the largest k.
+    worker: u64,
+}
+
+impl Need {
+    /// Of a scan of `table`, with this index.
+    pub(crate) fn of(config: &ScanConfig, table: &Table, index: Option<Layout>) -> Self {
+        let (n, d) = (table.rows(), table.cols());
+        let value = match table.dtype() {
+            Dtype::U8 => 1,
+            Dtype::I16 => 2,
+            Dtype::I32 | Dtype::F32 => 4,
+            Dtype::I64 | Dtype::F64 => 8,
+        };
+        let shape = Shape { n, d };
+        let with_index = SharedFile::size(shape, index).unwrap_or(u64::MAX);
+        let without = SharedFile::size(shape, None).unwrap_or(u64::MAX);
+        // Per row labels, distances, bounds and, for lanes of sixteen centroids, kept products;
+        // per centroid its sums, means and what the engine makes of it.
+        let lanes = u64::from(config.k_high.next_multiple_of(16));
+        let per_row = 40 + 8 * lanes;
+        let per_centroid = 16 * 8 * Rows::stride_of(d) as u64;
+        let worker = WORKER_BASE
+            .saturating_add(per_row.saturating_mul(n as u64))
+            .saturating_add(per_centroid.saturating_mul(lanes));
+        Self {
+            raw: (n as u64).saturating_mul(d as u64).saturating_mul(value),
+            shared: with_index,
+            index: with_index - without,
+            worker,
+        }
+    }
+
+    /// The most that is taken at a time with `n_proc` workers.
+    fn peak(self, n_proc: u32) -> u64 {
+        let preparing = self.raw.saturating_add(self.index);
+        let running = self.worker.saturating_mul(n_proc.into());
+        self.shared.saturating_add(preparing.max(running))
+    }
+
+    /// How many of `n_proc` workers fit `limit`, and what is free now beside the raw table, which
+    /// is already there.
+    pub(crate) fn workers_that_fit(self, n_proc: u32, limit: Option<u64>) -> Result<u32, Failure> {
+        let free = free().saturating_add(self.raw);
+        let most = limit.map_or(free, |limit| limit.min(free));
+        if let Some(fits) = (1..=n_proc).rev().find(|&n_proc| self.peak(n_proc) <= most) {
+            return Ok(fits);
+        }
+        Err(Failure::new(
+            Exit::Environment,
+            format!(
+                "the scan takes {} of memory (data {}, shared file {}, a worker {}), and there is {}",
+                HumanBytes(self.peak(1)),
+                HumanBytes(self.raw),
+                HumanBytes(self.shared),
+                HumanBytes(self.worker),
+                HumanBytes(most),
+            ),
+            "free some memory, raise --memory or the cgroup's limit, or cluster fewer rows",
+        ))
+    }
+}
+
+/// Bytes that can still be taken, by the machine and by the cgroups that this process is in.
+/// Where neither can be read, everything.
+fn free() -> u64 {
+    let machine = Meminfo::current().ok().and_then(|memory| memory.mem_available);
+    let groups = Process::myself().and_then(|process| process.cgroups()).ok();
+    let groups = groups.into_iter().flatten().flat_map(|group| {
+        let (root, limit, usage) = if group.hierarchy == 0 {
+            ("/sys/fs/cgroup", "memory.max", "memory.current")
+        } else if group.controllers.iter().any(|controller| controller == "memory") {
+            ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes")
+        } else {
+            return Vec::new();
+        };
+        let group = Path::new(root).join(group.pathname.trim_start_matches('/'));
+        let bytes = |folder: &Path, name| -> Option<u64> {
+            std::fs::read_to_string(folder.join(name)).ok()?.trim().parse().ok()
+        };
+        // A limit holds for all groups below it. "max" is no number, and none.
+        group
+            .ancestors()
+            .take_while(|folder| folder.starts_with(root))
+            .filter_map(|folder| Some(bytes(folder, limit)?.saturating_sub(bytes(folder, usage)?)))
+            .collect()
+    });
+    machine.into_iter().chain(groups).min().unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NEED: Need =
+        Need { raw: 50 << 20, shared: 200 << 20, index: 100 << 20, worker: 30 << 20 };
+
+    #[test]
+    fn as_many_workers_as_fit_the_limit_are_left() {
+        assert_eq!(NEED.workers_that_fit(4, None).unwrap(), 4);
+        // Preparing takes 350 MB, as five workers do.
+        assert_eq!(NEED.workers_that_fit(8, Some(350 << 20)).unwrap(), 5);
+        assert_eq!(NEED.workers_that_fit(8, Some(385 << 20)).unwrap(), 6);
+    }
+
+    #[test]
+    fn where_not_even_one_fits_the_figures_are_told() {
+        let failure = NEED.workers_that_fit(8, Some(349 << 20)).unwrap_err();
+        assert_eq!(failure.exit(), Exit::Environment);
+        let text = failure.to_string();
+        for figure in ["350.00 MiB", "200.00 MiB", "30.00 MiB", "349.00 MiB"] {
+            assert!(text.contains(figure), "{text}");
+        }
+    }
+
+    #[test]
+    fn some_memory_is_free() {
+        assert!((1 << 20..1 << 50).contains(&free()));
+    }
+}
