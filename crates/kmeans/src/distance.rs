@@ -5,7 +5,7 @@
 //! wider registers and, in [`nearest`], for several centroids at a time, which changes the order of
 //! work between distances but never inside one.
 
-use crate::data::Rows;
+use crate::data::{RowIndex, Rows};
 use crate::simd::multiversion;
 
 /// How many partial sums a distance is added in. 16 binary64 are two AVX-512 registers, or four
@@ -119,12 +119,12 @@ fn two_nearest_by<const B: usize>(
     let mut best = Nearest { label: label_of(0), distance: f64::INFINITY };
     let mut second = f64::INFINITY;
     let mut consider = |label: u32, distance: f64| {
-        if distance < best.distance {
-            second = best.distance;
-            best = Nearest { label, distance };
-        } else if distance < second {
-            second = distance;
-        }
+        // Without branches: which one is nearer cannot be foreseen.
+        let nearer = distance < best.distance;
+        let other = if nearer { best.distance } else { distance };
+        second = if other < second { other } else { second };
+        best.label = if nearer { label } else { best.label };
+        best.distance = if nearer { distance } else { best.distance };
     };
     for first in (0..count).step_by(B) {
         // As in `nearest`, the last one stands in for those that are missing.
@@ -145,6 +145,30 @@ fn nearest_two_body<const B: usize>(
     stride: usize,
 ) -> (Nearest, f64) {
     two_nearest_by::<B>(row, centroids, stride, centroids.len() / stride, |j| j as u32)
+}
+
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
+fn nearest_two_each_body<const B: usize>(
+    rows: Rows<'_>,
+    numbers: &[u32],
+    centroids: &[f64],
+    found: &mut Vec<(Nearest, f64)>,
+) {
+    found.clear();
+    found.resize(numbers.len(), (Nearest { label: 0, distance: 0.0 }, 0.0));
+    // A loop: closures do not take the instruction set of the caller.
+    for (found, &row) in found.iter_mut().zip(numbers) {
+        let row = rows.row(RowIndex::new(row as usize));
+        *found = nearest_two_body::<B>(row, centroids, rows.stride());
+    }
+}
+
+multiversion! {
+    /// As [`nearest_two`], for each of the `rows` that `numbers` names, into `found`.
+    pub(crate) fn nearest_two_each = nearest_two_each_body(
+        rows: Rows<'_>, numbers: &[u32], centroids: &[f64], found: &mut Vec<(Nearest, f64)>,
+    )
 }
 
 multiversion! {

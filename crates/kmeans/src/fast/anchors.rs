@@ -9,6 +9,7 @@
 
 use super::kernel::{LANES, prefetch};
 use super::project::{Projected, distance_from, moved};
+use super::weigh::{Behind, Table};
 use crate::index::IndexView;
 use crate::simd::Simd;
 
@@ -94,14 +95,14 @@ impl Anchors {
 
     /// The row's products and the drift of all lanes since, if it has an anchor.
     #[inline]
-    pub(super) fn get(&self, row: u32) -> Option<(&[f32], &[f32])> {
+    pub(super) fn get(&self, row: u32) -> Option<Behind<'_>> {
         let since = self.since[row as usize];
         if since == 0 || since + MEMORY as u32 <= self.now {
             return None;
         }
-        let past = &self.history[since as usize % MEMORY];
+        let drift = &self.history[since as usize % MEMORY].drift;
         let products = &self.products[row as usize * self.lanes..][..self.lanes];
-        Some((products, &past.drift))
+        Some(Behind { products, gaps: Table::common(drift), tails: drift })
     }
 
     /// Asks for the products of `row`, if it has an anchor, to be in the cache soon.

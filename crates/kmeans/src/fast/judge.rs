@@ -38,7 +38,7 @@
 use super::bounds::Lead;
 use super::kernel::{LANES, Products, ROWS};
 use super::project::{Lanes, Projected};
-use super::weigh::{self, ROUNDING, Sides, Weighed};
+use super::weigh::{self, Behind, Lot, ROUNDING, Sides, Weighed};
 use crate::index::Facts;
 use crate::simd::{Simd, multiversion};
 
@@ -87,77 +87,54 @@ pub(super) fn slop(norm: f32, reach: f32) -> f32 {
     2.0 * ROUNDING * sum * sum + LEAST
 }
 
-/// Where the part of a score that is behind a level comes from, and how far it may be off.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Behind<'a> {
-    /// It is left out, behind this level.
-    Level(usize),
-    /// An anchor: its products, and every lane's drift since.
-    Anchor(&'a [f32], &'a [f32]),
+/// A row with its `scores` up to some level, `[lanes]`, and what is `behind` that.
+#[inline]
+pub(super) fn sides<'a>(facts: Facts, scores: &'a [f32], behind: Behind<'a>) -> Sides<'a> {
+    Sides {
+        scores,
+        behind,
+        by_tail: 2.0 * BLOWN * facts.tail,
+        by_error: 2.0 * BLOWN * facts.error,
+        norm: facts.norm,
+    }
 }
 
-/// Judges up to [`ROWS`] rows by their `scores`, `[lanes]` each.
+/// Judges rows by their scores.
+#[inline]
 pub(super) fn judge(
     simd: Simd,
     projected: &Projected,
-    facts: &[Facts],
-    scores: &[&[f32]],
-    behind: &[Behind<'_>],
+    rows: &[Sides<'_>; ROWS],
 ) -> [Verdict; ROWS] {
-    let mut weighed = [Weighed::default(); ROWS];
-    let rows = facts.iter().zip(behind).zip(scores);
-    for (((facts, behind), scores), weighed) in rows.zip(&mut weighed) {
-        let by_tail = 2.0
-            * BLOWN
-            * match behind {
-                Behind::Level(level) => facts.tails[*level],
-                Behind::Anchor(..) => facts.tails[0],
-            };
-        let sides = Sides {
-            scores,
-            by_tail,
-            by_error: 2.0 * BLOWN * facts.error,
-            all: projected.gaps.table(),
-            norm: facts.norm,
-            by_lane: 2.0 * BLOWN * facts.norm,
-            errors: &projected.errors,
-            norms: &projected.norms,
-            behind: match *behind {
-                Behind::Level(level) => {
-                    (projected.gaps_behind[level].table(), &projected.tails[level])
-                }
-                Behind::Anchor(_, drift) => (weigh::Table::Same(drift), drift),
-            },
-            anchor: match *behind {
-                Behind::Level(_) => None,
-                Behind::Anchor(products, _) => Some(products),
-            },
-        };
-        *weighed = weigh::weigh(simd, sides);
-    }
+    let lot = Lot {
+        all: projected.gaps.table(&projected.zeros),
+        errors: &projected.errors,
+        norms: &projected.norms,
+    };
+    let weighed = weigh::weigh(simd, &lot, rows);
     let mut verdicts = [Verdict::default(); ROWS];
-    conclude(simd, facts, &weighed, &mut verdicts);
+    conclude(simd, rows, &weighed, &mut verdicts);
     verdicts
 }
 
 multiversion! {
     /// What follows from `weighed`.
     fn conclude = conclude_body(
-        facts: &[Facts], weighed: &[Weighed; ROWS], verdicts: &mut [Verdict; ROWS],
+        rows: &[Sides<'_>; ROWS], weighed: &[Weighed; ROWS], verdicts: &mut [Verdict; ROWS],
     )
 }
 
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
 fn conclude_body<const B: usize>(
-    facts: &[Facts],
+    rows: &[Sides<'_>; ROWS],
     weighed: &[Weighed; ROWS],
     verdicts: &mut [Verdict; ROWS],
 ) {
     // Number by number, so that all rows' roots and quotients are taken at once.
     let mut norms = [0.0; ROWS];
-    for (norm, facts) in norms.iter_mut().zip(facts) {
-        *norm = facts.norm;
+    for (norm, sides) in norms.iter_mut().zip(rows) {
+        *norm = sides.norm;
     }
     let mut margins = [0.0; ROWS];
     let mut distances = [0.0; ROWS];
@@ -193,9 +170,9 @@ pub(super) fn contenders(
     best: usize,
     found: &mut Vec<u32>,
 ) -> f32 {
-    let near = projected.gaps_behind[level].table();
-    let all = projected.gaps.table();
-    let (by_tail, by_error) = (2.0 * facts.tails[level] * BLOWN, 2.0 * facts.error * BLOWN);
+    let near = projected.gaps_behind[level].table(&projected.zeros);
+    let all = projected.gaps.table(&projected.zeros);
+    let (by_tail, by_error) = (2.0 * facts.tail * BLOWN, 2.0 * facts.error * BLOWN);
     let own = |lane: usize| {
         let sum = facts.norm + projected.norms[lane];
         2.0 * BLOWN * facts.norm * projected.errors[lane] + ROUNDING * sum * sum
@@ -206,8 +183,8 @@ pub(super) fn contenders(
     for lane in 0..projected.k {
         let margin = scores[lane]
             - scores[best]
-            - by_tail * near.between(best, lane, projected.lanes)
-            - by_error * all.between(best, lane, projected.lanes)
+            - by_tail * near.between(best, lane)
+            - by_error * all.between(best, lane)
             - own(lane)
             - rest;
         if margin > 0.0 && lane != best {
@@ -220,25 +197,42 @@ pub(super) fn contenders(
 }
 
 multiversion! {
-    /// Adds a level's `products` with one row to `sums`, `[lanes]`.
-    pub(super) fn add_products =
-        add_products_body(products: &[Products], row: usize, scale: f32, factors: &[f32], sums: &mut [f32])
+    /// Adds a level's `products`, of one group after the other, to the `sums` of as many rows as
+    /// there are, `[rows, lanes]`, and to those of what is `behind` the first level, if asked for.
+    pub(super) fn add_products = add_products_body(
+        products: &[Products], facts: &[Facts; ROWS], factors: &[f32], sums: &mut [f32],
+        behind: &mut [f32],
+    )
 }
 
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
 fn add_products_body<const B: usize>(
     products: &[Products],
-    row: usize,
-    scale: f32,
+    facts: &[Facts; ROWS],
     factors: &[f32],
     sums: &mut [f32],
+    behind: &mut [f32],
 ) {
     let factors: &[Lanes] = factors.as_chunks().0;
-    let sums: &mut [Lanes] = sums.as_chunks_mut().0;
-    for ((products, factors), sums) in products.iter().zip(factors).zip(sums) {
-        for lane in 0..LANES {
-            sums[lane] += scale * factors[lane] * products[row][lane] as f32;
+    let sums = sums.as_chunks_mut::<LANES>().0.chunks_exact_mut(factors.len());
+    let mut behind = behind.as_chunks_mut::<LANES>().0.chunks_exact_mut(factors.len());
+    for (row, sums) in sums.enumerate() {
+        let scale = facts[row].scale;
+        let mut behind = behind.next();
+        for (group, sums) in sums.iter_mut().enumerate() {
+            let mut added = [0.0; LANES];
+            for lane in 0..LANES {
+                added[lane] = scale * factors[group][lane] * products[group][row][lane] as f32;
+            }
+            for lane in 0..LANES {
+                sums[lane] += added[lane];
+            }
+            if let Some(behind) = &mut behind {
+                for lane in 0..LANES {
+                    behind[group][lane] += added[lane];
+                }
+            }
         }
     }
 }

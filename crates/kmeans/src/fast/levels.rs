@@ -1,7 +1,7 @@
 //! Deciding rows level by level of the index.
 
 use super::anchors::Anchors;
-use super::judge::{self, Behind, Verdict};
+use super::judge::{self, Verdict};
 use super::kernel::{self, LANES, Products, ROWS};
 use super::project::Projected;
 use super::{Look, Settled};
@@ -28,18 +28,15 @@ pub(super) struct Levels {
     /// Whether centroids move so little that an anchor pays for every row that the first level does
     /// not decide for a while.
     pub(super) eager: bool,
-    /// Rows that are decided together. Each has a *slot*.
+    /// Rows that are decided together.
     pub(super) capacity: usize,
-    facts: Vec<Facts>,
-    /// `[capacity, lanes]` each: scores so far, and their parts from behind the first level, which
-    /// only anchors need.
+    /// Those of them that are left to decide, and, `[capacity, lanes]` each in the same order, their
+    /// scores so far and the parts of those from behind the first level, which only anchors need.
+    rows: Vec<u32>,
     scores: Vec<f32>,
     tails: Vec<f32>,
     /// Of the rows at hand with each group of centroids.
     products: Vec<Products>,
-    /// Slots that this level has to decide, and that it has left to the next.
-    todo: Vec<u32>,
-    left: Vec<u32>,
     contenders: Vec<u32>,
 }
 
@@ -55,12 +52,10 @@ impl Levels {
             anchors,
             eager: false,
             capacity,
-            facts: vec![Facts::default(); capacity],
+            rows: Vec::with_capacity(capacity),
             scores: vec![0.0; capacity * lanes],
             tails: vec![0.0; with_tails * lanes],
             products: vec![Products::default(); lanes / LANES],
-            todo: Vec::with_capacity(capacity),
-            left: Vec::with_capacity(capacity),
             contenders: Vec::with_capacity(k),
         }
     }
@@ -85,7 +80,7 @@ impl Levels {
         usable
     }
 
-    /// Decides the rows of `visits`, at most `capacity` of them; a row's slot is its place there.
+    /// Decides the rows of `visits`, at most `capacity` of them.
     pub(super) fn decide(
         &mut self,
         look: Look<'_>,
@@ -95,173 +90,181 @@ impl Levels {
         counters: &mut Counters,
     ) {
         let last = index.layout.levels() - 1;
-        self.todo.clear();
-        self.todo.extend(0..visits.len() as u32);
+        self.rows.clear();
+        self.rows.extend_from_slice(visits);
         for level in 0..=last {
-            let todo = std::mem::take(&mut self.todo);
-            self.left.clear();
-            for start in (0..todo.len()).step_by(ROWS) {
-                let soon = todo.iter().skip(start + AHEAD * ROWS).take(ROWS);
-                self.prefetch(index, level, soon.map(|&slot| visits[slot as usize]));
-                let slots = &todo[start..todo.len().min(start + ROWS)];
-                self.add(look.simd, index, level, slots, visits);
+            let count = self.rows.len();
+            counters.add_read(count * index.layout.widths[level], size_of::<i16>());
+            let mut kept = 0;
+            for start in (0..count).step_by(ROWS) {
+                let chunk = start..count.min(start + ROWS);
+                self.prefetch(index, level, start + AHEAD * ROWS);
+                let facts = self.add(look.simd, index, level, chunk.clone());
+                if level == last && level > 0 {
+                    self.anchor(chunk.clone());
+                }
                 if self.anchors.is_some() && self.eager && (1..last).contains(&level) {
-                    self.left.extend_from_slice(slots);
+                    kept = chunk.end;
                 } else {
-                    self.judge(look.simd, (level, last), slots, visits, settled, counters);
+                    kept = self.judge(look.simd, level, &facts, chunk, kept, settled, counters);
                 }
             }
-            counters.add_read(todo.len() * index.layout.widths[level], size_of::<i16>());
-            self.todo = std::mem::replace(&mut self.left, todo);
+            self.rows.truncate(kept);
         }
-        let todo = std::mem::take(&mut self.todo);
-        for &slot in &todo {
-            self.decide_by_definition(look, last, slot as usize, visits, settled);
+        for place in 0..self.rows.len() {
+            self.decide_by_definition(look, index, last, place, settled);
         }
-        counters.by_definition += todo.len() as u64;
-        counters.add_read(todo.len() * index.layout.d, size_of::<f32>());
-        self.todo = todo;
+        counters.by_definition += self.rows.len() as u64;
+        counters.add_read(self.rows.len() * index.layout.d, size_of::<f32>());
     }
 
-    fn prefetch(&self, index: &IndexView<'_>, level: usize, rows: impl Iterator<Item = u32>) {
+    /// Asks for what `level` reads of the rows from `place` on.
+    #[inline]
+    fn prefetch(&self, index: &IndexView<'_>, level: usize, place: usize) {
         let (coordinates, width) = (index.level(level), index.layout.widths[level]);
-        for row in rows {
+        for &row in self.rows.iter().skip(place).take(ROWS) {
             kernel::prefetch(&coordinates[row as usize * width..][..width]);
-            if level < 2 {
-                kernel::prefetch(index.stored_facts(row as usize, level == 1));
-            }
-            if level == 0
-                && let Some(anchors) = &self.anchors
-            {
-                anchors.prefetch(row);
+            match level {
+                0 => {
+                    kernel::prefetch(index.first_facts_of(row as usize));
+                    if let Some(anchors) = &self.anchors {
+                        anchors.prefetch(row);
+                    }
+                }
+                1 => kernel::prefetch(index.deep_facts_of(row as usize)),
+                _ => {}
             }
         }
     }
 
-    fn of_slot(&self, slot: u32) -> Range<usize> {
+    /// The scores of the row at `place`.
+    fn scores_at(&self, place: usize) -> &[f32] {
         let lanes = self.projected.lanes;
-        slot as usize * lanes..(slot as usize + 1) * lanes
+        &self.scores[place * lanes..][..lanes]
     }
 
-    /// Adds what `level` gives to the scores of `slots`, at most [`ROWS`].
+    /// Adds what `level` gives to the scores of a `chunk` of at most [`ROWS`] rows, of which it
+    /// returns the facts; where there are fewer, the last stands in for those that are missing.
+    #[inline]
     fn add(
         &mut self,
         simd: Simd,
         index: &IndexView<'_>,
         level: usize,
-        slots: &[u32],
-        visits: &[u32],
-    ) {
-        let row_of = |slot: u32| visits[slot as usize] as usize;
-        for &slot in slots {
-            let facts = &mut self.facts[slot as usize];
-            match level {
-                0 => *facts = index.facts_of(row_of(slot)),
-                1 => index.add_deep_facts(row_of(slot), facts),
-                _ => {}
-            }
-        }
+        chunk: Range<usize>,
+    ) -> [Facts; ROWS] {
+        let Self { projected, rows, products, scores, tails, .. } = self;
         let (coordinates, width) = (index.level(level), index.layout.widths[level]);
-        let rows = std::array::from_fn(|i| {
-            // Where there are fewer, the last stands in for those that are missing.
-            let row = row_of(slots[i.min(slots.len() - 1)]);
-            &coordinates[row * width..][..width]
-        });
-        let groups = self.projected.levels[level].chunks_exact(width * LANES);
-        for (products, group) in self.products.iter_mut().zip(groups) {
-            *products = kernel::products(simd, rows, group);
+        // Loops, because mapping an array is a call for each element.
+        let mut facts = [Facts::default(); ROWS];
+        let mut values: [&[i16]; ROWS] = [&[]; ROWS];
+        for i in 0..ROWS {
+            let row = rows[(chunk.start + i).min(chunk.end - 1)] as usize;
+            values[i] = &coordinates[row * width..][..width];
+            facts[i] = index.facts_of(row, level);
         }
-        let (products, factors) = (&self.products, &self.projected.factors[level]);
-        for (i, &slot) in slots.iter().enumerate() {
-            let scale = self.facts[slot as usize].scales[level];
-            let at = self.of_slot(slot);
-            let scores = &mut self.scores[at.clone()];
-            if level == 0 {
-                scores.copy_from_slice(&self.projected.squares);
-            } else if self.anchors.is_some() {
-                let tails = &mut self.tails[at];
-                if level == 1 {
-                    tails.fill(0.0);
-                }
-                judge::add_products(simd, products, i, scale, factors, tails);
+        let groups = projected.levels[level].chunks_exact(width * LANES);
+        for (products, group) in products.iter_mut().zip(groups) {
+            *products = kernel::products(simd, values, group);
+        }
+        let lanes = projected.lanes;
+        let at = chunk.start * lanes..chunk.end * lanes;
+        let scores = &mut scores[at.clone()];
+        let mut behind: &mut [f32] = &mut [];
+        if level == 0 {
+            for scores in scores.chunks_exact_mut(lanes) {
+                scores.copy_from_slice(&projected.squares);
             }
-            judge::add_products(simd, products, i, scale, factors, scores);
+        } else if self.anchors.is_some() {
+            behind = &mut tails[at];
+            if level == 1 {
+                behind.fill(0.0);
+            }
+        }
+        judge::add_products(simd, products, &facts, &projected.factors[level], scores, behind);
+        facts
+    }
+
+    /// Gives a `chunk` of rows that have gone through all levels anchors.
+    fn anchor(&mut self, chunk: Range<usize>) {
+        let lanes = self.projected.lanes;
+        if let Some(anchors) = &mut self.anchors {
+            for place in chunk {
+                anchors.put(self.rows[place], &self.tails[place * lanes..][..lanes]);
+            }
         }
     }
 
-    /// Settles those of `slots`, at most [`ROWS`], that `level` decides.
+    /// Settles those of a `chunk` of at most [`ROWS`] rows that `level` decides, and moves the others
+    /// to `kept` and behind. Returns where these end.
+    #[inline]
+    #[expect(clippy::too_many_arguments, reason = "where from and where to")]
     fn judge(
         &mut self,
         simd: Simd,
-        (level, last): (usize, usize),
-        slots: &[u32],
-        visits: &[u32],
+        level: usize,
+        facts: &[Facts; ROWS],
+        chunk: Range<usize>,
+        mut kept: usize,
         settled: &mut Settled<'_>,
         counters: &mut Counters,
-    ) {
-        let row_of = |slot: u32| visits[slot as usize];
-        if level == last
-            && level > 0
-            && let Some(anchors) = &mut self.anchors
-        {
-            let lanes = self.projected.lanes;
-            for &slot in slots {
-                anchors.put(row_of(slot), &self.tails[slot as usize * lanes..][..lanes]);
-            }
+    ) -> usize {
+        let lanes = self.projected.lanes;
+        let anchors = self.anchors.as_ref().filter(|_| level == 0);
+        let plain = self.projected.behind(level);
+        let mut sides = [judge::sides(facts[0], self.scores_at(chunk.start), plain); ROWS];
+        let mut is_anchored = [false; ROWS];
+        for (i, place) in chunk.clone().enumerate() {
+            let anchor = anchors.and_then(|anchors| anchors.get(self.rows[place]));
+            is_anchored[i] = anchor.is_some();
+            let behind = anchor.unwrap_or(plain);
+            sides[i] = judge::sides(facts[i], self.scores_at(place), behind);
         }
-        let mut facts = [Facts::default(); ROWS];
-        let mut scores: [&[f32]; ROWS] = [&[]; ROWS];
-        let mut behind = [Behind::Level(level); ROWS];
-        for (i, &slot) in slots.iter().enumerate() {
-            facts[i] = self.facts[slot as usize];
-            scores[i] = &self.scores[self.of_slot(slot)];
-            if level == 0
-                && let Some(anchors) = &self.anchors
-                && let Some((products, drift)) = anchors.get(row_of(slot))
-            {
-                behind[i] = Behind::Anchor(products, drift);
-            }
-        }
-        let count = slots.len();
-        let verdicts =
-            judge::judge(simd, &self.projected, &facts, &scores[..count], &behind[..count]);
-        for (i, &slot) in slots.iter().enumerate() {
-            let verdict = verdicts[i];
-            let anchored = matches!(behind[i], Behind::Anchor(..));
+        let verdicts = judge::judge(simd, &self.projected, &sides);
+        for (i, place) in chunk.enumerate() {
+            let verdict = &verdicts[i];
             let hasty = self.eager
                 && self.anchors.is_some()
                 && level == 0
-                && !anchored
+                && !is_anchored[i]
                 && settled.travel.outlook(verdict.best, &verdict.lead) < PATIENCE;
             if !verdict.is_certain() || hasty {
-                self.left.push(slot);
+                self.rows[kept] = self.rows[place];
+                self.scores.copy_within(place * lanes..(place + 1) * lanes, kept * lanes);
+                if level > 0 && self.anchors.is_some() {
+                    self.tails.copy_within(place * lanes..(place + 1) * lanes, kept * lanes);
+                }
+                kept += 1;
                 continue;
             }
-            settled.settle(row_of(slot), verdict.best, &verdict.lead);
-            if anchored {
+            settled.settle(self.rows[place], verdict.best, &verdict.lead);
+            if is_anchored[i] {
                 counters.by_anchor += 1;
             } else {
                 counters.by_level[level] += 1;
             }
         }
+        kept
     }
 
-    /// Decides the row of a slot that `level`, the last, has left open.
+    /// Decides the row at `place`, which `level`, the last, has left open.
     fn decide_by_definition(
         &mut self,
         look: Look<'_>,
+        index: &IndexView<'_>,
         level: usize,
-        slot: usize,
-        visits: &[u32],
+        place: usize,
         settled: &mut Settled<'_>,
     ) {
-        let scores = &self.scores[self.of_slot(slot as u32)];
-        let (projected, facts) = (&self.projected, &self.facts[slot]);
-        let behind = [Behind::Level(level)];
-        let verdicts = judge::judge(look.simd, projected, &[*facts], &[scores], &behind);
+        let (row, lanes) = (self.rows[place], self.projected.lanes);
+        let scores = &self.scores[place * lanes..][..lanes];
+        let projected = &self.projected;
+        let facts = index.facts_of(row as usize, level);
+        let sides = judge::sides(facts, scores, projected.behind(level));
+        let verdicts = judge::judge(look.simd, projected, &[sides; ROWS]);
         let Verdict { best, distance, .. } = verdicts[0];
         let contenders = &mut self.contenders;
-        let margin = judge::contenders(projected, facts, scores, level, best as usize, contenders);
-        look.decide_among(visits[slot], contenders, judge::lead(margin, distance), settled);
+        let margin = judge::contenders(projected, &facts, scores, level, best as usize, contenders);
+        look.decide_among(row, contenders, judge::lead(margin, distance), settled);
     }
 }

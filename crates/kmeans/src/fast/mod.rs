@@ -23,7 +23,7 @@ pub(crate) mod seeding;
 mod weigh;
 
 use crate::data::{Data, RowIndex};
-use crate::distance;
+use crate::distance::{self, Nearest};
 use crate::index::{self, IndexView, MAX_LEVELS};
 use crate::lloyd::{Assign, Clusters, Counters};
 use crate::simd::Simd;
@@ -34,7 +34,7 @@ use levels::Levels;
 const BLOCK: usize = 4096;
 
 /// Per cent of rows that may change for anchors to be made eagerly.
-const EAGER: u64 = 3;
+const EAGER: u64 = 10;
 
 pub(crate) struct Fast<'a> {
     simd: Simd,
@@ -51,6 +51,8 @@ struct State {
     limits: Vec<Limit>,
     levels: Option<Levels>,
     visits: Vec<u32>,
+    /// What the definition found of those.
+    found: Vec<(Nearest, f64)>,
     moves: Vec<Move>,
 }
 
@@ -107,9 +109,7 @@ impl Assign for Fast<'_> {
                     }
                 }
                 _ => {
-                    for &row in &state.visits {
-                        look.decide_among_all(row, &mut settled);
-                    }
+                    look.decide_among_all(&state.visits, &mut state.found, &mut settled);
                     counters.by_definition += state.visits.len() as u64;
                     counters.add_read(state.visits.len() * data.rows.d(), size_of::<f32>());
                 }
@@ -150,6 +150,7 @@ impl State {
             // A single centroid needs no telling apart.
             levels: index.filter(|_| k > 1).map(|index| Levels::new(index, k)),
             visits: Vec::with_capacity(BLOCK),
+            found: Vec::new(),
             moves: Vec::new(),
         }
     }
@@ -188,12 +189,18 @@ struct Look<'l> {
 }
 
 impl Look<'_> {
-    fn decide_among_all(self, row: u32, settled: &mut Settled<'_>) {
-        let stride = self.data.rows.stride();
-        let values = self.data.rows.row(RowIndex::new(row as usize));
-        let (best, second) = distance::nearest_two(self.simd, values, self.centroids, stride);
-        let lead = Self::lead(best.distance, second, settled.travel);
-        settled.settle(row, best.label, &Lead::over_all(lead));
+    /// Decides all of `visits` by the definition, with room in `found`.
+    fn decide_among_all(
+        self,
+        visits: &[u32],
+        found: &mut Vec<(Nearest, f64)>,
+        settled: &mut Settled<'_>,
+    ) {
+        distance::nearest_two_each(self.simd, self.data.rows, visits, self.centroids, found);
+        for (&row, &(best, second)) in visits.iter().zip(&*found) {
+            let lead = Self::lead(best.distance, second, settled.travel);
+            settled.settle(row, best.label, &Lead::over_all(lead));
+        }
     }
 
     /// Among `contenders`, ascending; any other centroid is farther than the nearest by at least

@@ -5,7 +5,7 @@
 //! how far apart centroids are behind each level: the *gaps*.
 
 use super::kernel::LANES;
-use super::weigh::Table;
+use super::weigh::{Behind, Table};
 use crate::data::Data;
 use crate::index::gemm;
 use crate::index::{CENTROID_NORM, IndexView, MAX_LEVELS, TINY, quantise, rotation_error, up};
@@ -36,8 +36,9 @@ pub(super) struct Gaps {
 }
 
 impl Gaps {
-    pub(super) fn table(&self) -> Table<'_> {
-        if self.pairwise { Table::Pairs(&self.values) } else { Table::Same(&self.values) }
+    /// `zeros` are `[lanes]`.
+    pub(super) fn table<'a>(&'a self, zeros: &'a [f32]) -> Table<'a> {
+        if self.pairwise { Table::pairs(&self.values, zeros) } else { Table::common(&self.values) }
     }
 }
 
@@ -68,6 +69,8 @@ pub(super) struct Projected {
     pub(super) reach: f32,
     /// Whether some `|v|` has now fallen to a quarter: then nothing that was computed before is covered by it.
     pub(super) reach_fell: bool,
+    /// `[lanes]`.
+    pub(super) zeros: Vec<f32>,
     /// `v` in binary32, `[k, d]`, and its product with the basis.
     scaled: Vec<f32>,
     product: Vec<f32>,
@@ -93,8 +96,18 @@ impl Projected {
             errors: vec![0.0; lanes],
             reach: 0.0,
             reach_fell: false,
+            zeros: vec![0.0; lanes],
             scaled: vec![0.0; k * layout.d],
             product: vec![0.0; k * (index.basis.len() / layout.d)],
+        }
+    }
+
+    /// What is left out behind `level`.
+    pub(super) fn behind(&self, level: usize) -> Behind<'_> {
+        Behind {
+            products: &self.zeros,
+            gaps: self.gaps_behind[level].table(&self.zeros),
+            tails: &self.tails[level],
         }
     }
 

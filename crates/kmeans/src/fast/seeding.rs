@@ -255,8 +255,7 @@ impl<'a> Seeder<'a> {
         let mut count = 0;
         for at in 0..self.rows.len() {
             let row = self.rows[at] as usize;
-            let mut facts = self.index.facts_of(row);
-            self.index.add_deep_facts(row, &mut facts);
+            let facts = self.index.facts_of(row, level);
             let off = off(&self.projected, level, &facts)[champion];
             let distance = facts.norm * facts.norm + self.scores[at][champion];
             if self.nearest[row].high - (distance - off) > 0.0 {
@@ -294,16 +293,19 @@ impl<'a> Seeder<'a> {
                     kernel::prefetch(values(row));
                 }
             }
-            let rows: [u32; ROWS] = std::array::from_fn(|i| self.rows[start + i.min(count - 1)]);
-            let products = kernel::products(self.simd, rows.map(values), group);
-            let mut facts = rows.map(|row| self.index.facts_of(row as usize));
-            if level > 0 {
-                for (facts, &row) in facts.iter_mut().zip(&rows) {
-                    self.index.add_deep_facts(row as usize, facts);
-                }
+            // Loops, because mapping an array is a call for each element.
+            let mut rows = [0; ROWS];
+            let mut facts = [Facts::default(); ROWS];
+            let mut nearest = [Interval { low: 0.0, high: 0.0 }; ROWS];
+            let mut coordinates: [&[i16]; ROWS] = [&[]; ROWS];
+            for i in 0..ROWS {
+                rows[i] = self.rows[start + i.min(count - 1)];
+                coordinates[i] = values(rows[i]);
+                facts[i] = self.index.facts_of(rows[i] as usize, level);
+                nearest[i] = self.nearest[rows[i] as usize];
             }
+            let products = kernel::products(self.simd, coordinates, group);
             let sieve = Sieve { projected: &self.projected, level, dead };
-            let nearest = rows.map(|row| self.nearest[row as usize]);
             let scores = &mut self.scores[start..start + count];
             let passed = sift_rows(self.simd, &sieve, &[products], &facts, &nearest, scores, gains);
             for (i, &row) in rows.iter().enumerate().take(count) {
@@ -370,10 +372,7 @@ impl<'a> Seeder<'a> {
             return;
         };
         for (&at, scores) in self.rows.iter().zip(&self.scores) {
-            let mut facts = self.index.facts_of(at as usize);
-            if level > 0 {
-                self.index.add_deep_facts(at as usize, &mut facts);
-            }
+            let facts = self.index.facts_of(at as usize, level);
             let off = off(&self.projected, level, &facts)[lane];
             let nearest = &mut self.nearest[at as usize];
             let distance = facts.norm * facts.norm + scores[lane];
@@ -407,7 +406,7 @@ fn off(projected: &Projected, level: usize, facts: &Facts) -> Lanes {
     let tails = group(&projected.tails[level]);
     let (norms, errors) = (group(&projected.norms), group(&projected.errors));
     let [by_tail, by_norm, by_error] =
-        [facts.tails[level], facts.error, facts.norm].map(|by| 2.0 * by * BLOWN);
+        [facts.tail, facts.error, facts.norm].map(|by| 2.0 * by * BLOWN);
     let mut off = [0.0; LANES];
     for lane in 0..LANES {
         off[lane] = by_tail * tails[lane]
@@ -445,7 +444,7 @@ fn sift_rows_body<const B: usize>(
         if *level == 0 {
             *scores = *squares;
         }
-        let scale = facts[row].scales[*level];
+        let scale = facts[row].scale;
         for lane in 0..LANES {
             scores[lane] += scale * factors[lane] * products[0][row][lane] as f32;
         }

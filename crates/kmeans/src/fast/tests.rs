@@ -2,9 +2,10 @@
 //! themselves against distances in binary64.
 
 use super::anchors::Anchors;
-use super::judge::{self, Behind, Verdict};
+use super::judge::{self, Verdict};
 use super::kernel::{self, LANES, Products, ROWS};
 use super::project::Projected;
+use super::weigh::Behind;
 use crate::data::{Data, Magnitudes, RowIndex, Rows, Statistics};
 use crate::fit::{Engine, Fit, Init, Parameters, fit};
 use crate::index::{Index, IndexView, Layout, MAX_LEVELS};
@@ -282,8 +283,6 @@ fn scores_of(
     projected: &Projected,
     row: usize,
 ) -> Vec<Vec<f32>> {
-    let mut facts = index.facts_of(row);
-    index.add_deep_facts(row, &mut facts);
     let mut scores = projected.squares.clone();
     (0..index.layout.levels())
         .map(|level| {
@@ -294,7 +293,8 @@ fn scores_of(
                 .map(|group| kernel::products(simd, [values; ROWS], group))
                 .collect();
             let factors = &projected.factors[level];
-            judge::add_products(simd, &products, 0, facts.scales[level], factors, &mut scores);
+            let facts = [index.facts_of(row, level); ROWS];
+            judge::add_products(simd, &products, &facts, factors, &mut scores, &mut []);
             scores.clone()
         })
         .collect()
@@ -371,17 +371,17 @@ proptest! {
                 }
                 let levels = index.layout.levels();
                 for row in 0..n {
-                    let mut facts = index.facts_of(row);
-                    index.add_deep_facts(row, &mut facts);
                     let square =
                         |j: usize| true_square(data, index.unit, row, &centroids[j * stride..][..stride]);
                     let scores = scores_of(simd, &index, &projected, row);
-                    let judged = |scores: &[f32], behind| {
-                        let verdicts = judge::judge(simd, &projected, &[facts], &[scores], &[behind]);
+                    let judged = |scores: &[f32], level, behind: Behind<'_>| {
+                        let sides = judge::sides(index.facts_of(row, level), scores, behind);
+                        let verdicts = judge::judge(simd, &projected, &[sides; ROWS]);
                         assert_sound(verdicts[0], k, square, (simd, kind, iteration, row));
                     };
                     for (level, scores) in scores.iter().enumerate() {
-                        judged(scores, Behind::Level(level));
+                        judged(scores, level, projected.behind(level));
+                        let facts = index.facts_of(row, level);
                         let own = (0..k).fold(0, |a, j| if scores[j] < scores[a] { j } else { a });
                         let mut found = Vec::new();
                         let others =
@@ -394,8 +394,8 @@ proptest! {
                     }
                     if let Some(anchors) = &mut anchors {
                         if iteration > 0 {
-                            let (products, drift) = anchors.get(row as u32).expect("put before");
-                            judged(&scores[0], Behind::Anchor(products, drift));
+                            let behind = anchors.get(row as u32).expect("put before");
+                            judged(&scores[0], 0, behind);
                         } else {
                             let last = &scores[levels - 1];
                             let tails: Vec<f32> =

@@ -12,7 +12,7 @@
 //! `V^T w` are cut into up to [`MAX_LEVELS`] *levels*, leading ones first, and each level is kept
 //! as 16-bit integers `q` with one scale: `y = scale * q`. All of a level's rows are contiguous, so
 //! that looking at leading coordinates alone reads nothing else. Beside them stands, for each row
-//! ([`Facts`]), `|w|`, the norm of what is behind each level, and the error `e` defined next.
+//! (`facts`), `|w|`, the norm of what is behind each level, and the error `e` defined next.
 //!
 //! # How far it is from the truth
 //!
@@ -41,10 +41,10 @@ use serde::{Deserialize, Serialize};
 /// Most levels that coordinates are cut into.
 pub const MAX_LEVELS: usize = 5;
 
-/// Numbers in a row's [`Facts`] about the row and its first level.
+/// Numbers that are known of each row and its first level.
 pub const FACTS: usize = 4;
 
-/// Numbers in a row's [`Facts`] about later levels.
+/// Numbers that are known of each row's later levels.
 pub const DEEP_FACTS: usize = 2 * (MAX_LEVELS - 1);
 
 /// Coordinates of a level are a multiple of this, padded with zeros.
@@ -96,7 +96,7 @@ impl Layout {
     pub fn with_components(n: usize, d: usize, components: usize) -> Self {
         let mut widths = [0; MAX_LEVELS];
         let mut left = components.next_multiple_of(GRAIN);
-        for (width, most) in widths.iter_mut().zip([64, 64, 128, 128, usize::MAX]) {
+        for (width, most) in widths.iter_mut().zip([64, 64, 128, usize::MAX]) {
             // No level for a handful of coordinates.
             *width = if left < most.saturating_add(most / 2) { left } else { most };
             left -= *width;
@@ -159,9 +159,9 @@ pub struct Index {
     pub basis: Vec<f32>,
     /// All coordinates.
     pub coordinates: Vec<i16>,
-    /// All [`Facts`] on rows and their first level.
+    /// Of rows and their first level.
     pub facts: Vec<f32>,
-    /// All [`Facts`] on later levels.
+    /// Of later levels.
     pub deep_facts: Vec<f32>,
 }
 
@@ -178,31 +178,24 @@ pub struct IndexView<'a> {
     pub basis: &'a [f32],
     /// Coordinates, level by level: each `[n, width]`.
     pub coordinates: &'a [i16],
-    /// Of each row, `[n, FACTS]`: scale and tail of the first level, norm, error. See [`Facts`].
+    /// Of each row, `[n, FACTS]`: scale of the first level, norm behind it, whole norm, error.
     pub facts: &'a [f32],
     /// Of each row, `[n, DEEP_FACTS]`: the scales of later levels, then their tails.
     pub deep_facts: &'a [f32],
 }
 
-/// What the index knows of one row.
+/// What the index knows of one row up to some level.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Facts {
-    /// What the integers of each level are multiples of.
-    pub scales: [f32; MAX_LEVELS],
-    /// At least the norm of what is behind each level, in later levels and outside the basis.
-    pub tails: [f32; MAX_LEVELS],
+#[repr(C)]
+pub(crate) struct Facts {
+    /// What the level's integers are multiples of.
+    pub(crate) scale: f32,
+    /// At least the norm of what is behind the level, in later levels and outside the basis.
+    pub(crate) tail: f32,
     /// At least `|w|`, the row's distance to the mean in units.
-    pub norm: f32,
+    pub(crate) norm: f32,
     /// At least `|e|`: how far the coordinates are off.
-    pub error: f32,
-}
-
-impl Facts {
-    fn write(&self, facts: &mut [f32; FACTS], deep: &mut [f32; DEEP_FACTS]) {
-        *facts = [self.scales[0], self.tails[0], self.norm, self.error];
-        deep[..MAX_LEVELS - 1].copy_from_slice(&self.scales[1..]);
-        deep[MAX_LEVELS - 1..].copy_from_slice(&self.tails[1..]);
-    }
+    pub(crate) error: f32,
 }
 
 impl<'a> IndexView<'a> {
@@ -213,31 +206,27 @@ impl<'a> IndexView<'a> {
         &self.coordinates[n * before..][..n * widths[level]]
     }
 
-    /// What [`Self::facts_of`], or for later levels [`Self::add_deep_facts`], reads.
+    /// What is known of `row` up to `level`.
     #[inline]
-    pub(crate) fn stored_facts(&self, row: usize, deep: bool) -> &'a [f32] {
-        if deep {
-            &self.deep_facts.as_chunks::<DEEP_FACTS>().0[row]
-        } else {
-            &self.facts.as_chunks::<FACTS>().0[row]
-        }
-    }
-
-    /// What is known of `row` and its first level; nothing yet of later ones.
-    #[inline]
-    pub(crate) fn facts_of(&self, row: usize) -> Facts {
+    pub(crate) fn facts_of(&self, row: usize, level: usize) -> Facts {
         let &[scale, tail, norm, error] = &self.facts.as_chunks::<FACTS>().0[row];
-        let mut facts = Facts { norm, error, ..Facts::default() };
-        (facts.scales[0], facts.tails[0]) = (scale, tail);
-        facts
+        if level == 0 {
+            return Facts { scale, tail, norm, error };
+        }
+        let deep = &self.deep_facts.as_chunks::<DEEP_FACTS>().0[row];
+        Facts { scale: deep[level - 1], tail: deep[MAX_LEVELS - 2 + level], norm, error }
     }
 
-    /// Completes `facts` of `row` with what is known of later levels.
+    /// What [`Self::facts_of`] reads for the first level.
     #[inline]
-    pub(crate) fn add_deep_facts(&self, row: usize, facts: &mut Facts) {
-        let deep = &self.deep_facts.as_chunks::<DEEP_FACTS>().0[row];
-        facts.scales[1..].copy_from_slice(&deep[..MAX_LEVELS - 1]);
-        facts.tails[1..].copy_from_slice(&deep[MAX_LEVELS - 1..]);
+    pub(crate) fn first_facts_of(&self, row: usize) -> &'a [f32; FACTS] {
+        &self.facts.as_chunks().0[row]
+    }
+
+    /// What [`Self::facts_of`] reads for later levels.
+    #[inline]
+    pub(crate) fn deep_facts_of(&self, row: usize) -> &'a [f32; DEEP_FACTS] {
+        &self.deep_facts.as_chunks().0[row]
     }
 }
 
@@ -415,14 +404,14 @@ impl Rotation<'_> {
             for (row, product) in product.chunks_exact(width).enumerate() {
                 let at = start + row - rows.start;
                 let mut squares = [0.0; MAX_LEVELS];
-                let mut found = Facts::default();
+                let (mut scales, mut tails) = ([0.0; MAX_LEVELS], [0.0; MAX_LEVELS]);
                 let mut error = 0.0;
                 let mut first = 0;
                 for (level, &width) in widths.iter().enumerate() {
                     let values = &product[first.min(components)..(first + width).min(components)];
                     let integers = &mut parts.levels[level][at * width..][..width];
                     let (scale, off) = quantise(values, ROW_NORM, integers);
-                    found.scales[level] = scale;
+                    scales[level] = scale;
                     error += off;
                     let sum: i64 = integers.iter().map(|&q| i64::from(q) * i64::from(q)).sum();
                     squares[level] = f64::from(scale) * f64::from(scale) * sum as f64;
@@ -440,12 +429,13 @@ impl Rotation<'_> {
                     behind = (norm * norm - inside * inside).max(0.0);
                 }
                 for level in (0..MAX_LEVELS).rev() {
-                    found.tails[level] = up(behind.sqrt() * (1.0 + 1e-9));
+                    tails[level] = up(behind.sqrt() * (1.0 + 1e-9));
                     behind += squares[level];
                 }
-                found.norm = up(norm);
-                found.error = up(error * (1.0 + 1e-9));
-                found.write(&mut parts.facts[at], &mut parts.deep_facts[at]);
+                parts.facts[at] = [scales[0], tails[0], up(norm), up(error * (1.0 + 1e-9))];
+                let (deep_scales, deep_tails) = parts.deep_facts[at].split_at_mut(MAX_LEVELS - 1);
+                deep_scales.copy_from_slice(&scales[1..]);
+                deep_tails.copy_from_slice(&tails[1..]);
             }
         }
     }
