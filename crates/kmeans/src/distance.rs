@@ -5,12 +5,8 @@
 //! wider registers and, in [`nearest`], for several centroids at a time, which changes the order of
 //! work between distances but never inside one.
 
-use crate::data::{RowIndex, Rows};
+use crate::rows::{LANES, RowIndex, Rows};
 use crate::simd::multiversion;
-
-/// How many partial sums a distance is added in. 16 binary64 are two AVX-512 registers, or four
-/// AVX2 ones: enough independent chains to hide the latency of an addition.
-pub const LANES: usize = 16;
 
 /// A distance together with the centroid that it belongs to.
 #[derive(Debug, Clone, Copy, PartialEq)]

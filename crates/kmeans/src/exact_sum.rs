@@ -12,7 +12,7 @@
 //! Ogita, Oishi 2008, "Accurate floating-point summation, part I"). It needs nothing but additions,
 //! so it vectorises everywhere. The sum is rounded to binary64 only when it is read.
 
-use crate::data::Magnitudes;
+use crate::rows::Magnitudes;
 use crate::simd::{Simd, multiversion};
 
 /// Bits that a binary64 holds.

@@ -1,12 +1,13 @@
 //! One whole run, from parameters to [`Fit`].
 
-use crate::data::{Data, RowIndex, Rows};
+use crate::data::Data;
 use crate::digest::Digest;
 use crate::fast::{self, Fast};
 use crate::index::IndexView;
 use crate::lloyd::{self, Assign, Counters, Iteration, Limits, Stop};
 use crate::plain::Plain;
 use crate::random::RunRandom;
+use crate::rows::{RowIndex, Rows};
 use crate::seeding;
 use crate::simd::Simd;
 use ndarray::Array2;

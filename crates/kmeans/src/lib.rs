@@ -45,14 +45,16 @@ pub mod index;
 pub mod lloyd;
 mod plain;
 pub mod random;
+pub mod rows;
 pub mod seeding;
 pub mod simd;
 
-pub use data::{Data, RowIndex, Rows, Statistics};
+pub use data::{Data, Statistics};
 pub use digest::Digest;
 pub use fit::{Engine, Fit, FitError, Init, Observer, Parameters, fit};
 pub use index::{Index, IndexView, Layout};
 pub use lloyd::{Counters, Iteration, Stop};
+pub use rows::{Magnitudes, RowIndex, Rows};
 pub use simd::{Simd, SimdLevel};
 
 /// Version of the definitions on this page. Results of different versions are never mixed:

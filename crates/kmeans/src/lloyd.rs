@@ -4,9 +4,10 @@
 //! says how each number is defined. What differs between engines is only how labels are found and
 //! sums are kept up to date (`Assign`).
 
-use crate::data::{Data, RowIndex, Rows};
+use crate::data::Data;
 use crate::distance;
 use crate::exact_sum::ExactSums;
+use crate::rows::{RowIndex, Rows};
 use crate::simd::Simd;
 use serde::{Deserialize, Serialize};
 use std::fmt;

@@ -1,9 +1,10 @@
 //! The engine that computes by definition: every distance of every row, and sums from nothing in
 //! every iteration.
 
-use crate::data::{Data, RowIndex};
+use crate::data::Data;
 use crate::distance::{self, Nearest};
 use crate::lloyd::{Assign, Clusters, Counters};
+use crate::rows::RowIndex;
 use crate::simd::Simd;
 
 /// Rows that are still in the cache when, after their labels, they are added up.

@@ -16,9 +16,10 @@
 //! bound. After [`PROPOSALS`] refused proposals the row is drawn from the cumulative sum of all D²
 //! instead, which follows the same distribution at any number of refusals.
 
-use crate::data::{Data, RowIndex};
+use crate::data::Data;
 use crate::distance;
 use crate::random::RunRandom;
+use crate::rows::RowIndex;
 use crate::simd::Simd;
 
 /// Proposals that a draw may refuse before it turns to the cumulative sum. On MNIST about one of
@@ -175,7 +176,8 @@ fn first_above(cumulative: &[f64], target: f64) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Magnitudes, Rows, Statistics};
+    use crate::data::Statistics;
+    use crate::rows::{Magnitudes, Rows};
     use crate::simd::available;
 
     fn one_column(values: &[f32]) -> (Vec<f32>, Statistics) {

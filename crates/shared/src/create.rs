@@ -5,7 +5,7 @@ use crate::layout::{IndexHeader, Layout, Section, Shape};
 use crate::map::{self, SharedMap};
 use crate::scaler::Scaler;
 use kscan_dataset::Table;
-use kscan_kmeans::data::Magnitudes;
+use kscan_kmeans::Magnitudes;
 use kscan_kmeans::exact_sum::SumGrid;
 use kscan_kmeans::index::{Index, Layout as IndexLayout};
 use kscan_kmeans::{Rows, Simd, Statistics};

@@ -6,7 +6,7 @@ mod common;
 
 use common::{Npz, builtin, golden, table};
 use kscan_dataset::{Builtin, Table, Values};
-use kscan_kmeans::data::Magnitudes;
+use kscan_kmeans::Magnitudes;
 use kscan_kmeans::{
     Counters, Data, Engine, Fit, Index, Init, Iteration, Layout, Observer, Parameters, RowIndex,
     Rows, Simd, SimdLevel, Statistics, fit,

@@ -1,7 +1,7 @@
 //! The shared file as its users see it: made, opened, refused, gone.
 
 use kscan_dataset::{Source, Table, Values};
-use kscan_kmeans::data::Magnitudes;
+use kscan_kmeans::Magnitudes;
 use kscan_kmeans::{Data, RowIndex, Rows, Simd, Statistics};
 use kscan_shared::{
     HeaderError, Place, Scaler, Scaling, Shape, SharedError, SharedFile, SharedMap,

@@ -18,8 +18,8 @@
 //! taken off the lead; since then `D_a` has grown by no more than what was travelled. `travelled`
 //! is rounded up and a row's limit down to binary32 for the comparison.
 
-use crate::distance::LANES;
 use crate::index::up;
+use crate::rows::LANES;
 use crate::simd::{Simd, multiversion};
 
 /// How much nearer a row is to its centroid than to others, in units.

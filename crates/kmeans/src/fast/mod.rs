@@ -22,10 +22,11 @@ mod project;
 pub(crate) mod seeding;
 mod weigh;
 
-use crate::data::{Data, RowIndex};
+use crate::data::Data;
 use crate::distance::{self, Nearest};
 use crate::index::{self, IndexView, MAX_LEVELS};
 use crate::lloyd::{Assign, Clusters, Counters};
+use crate::rows::RowIndex;
 use crate::simd::Simd;
 use bounds::{Lead, Limit, Travel};
 use levels::Levels;

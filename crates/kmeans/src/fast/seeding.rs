@@ -27,10 +27,11 @@
 use super::judge::{BLOWN, slop};
 use super::kernel::{self, LANES, Products, ROWS};
 use super::project::{Lanes, Projected};
-use crate::data::{Data, RowIndex};
+use crate::data::Data;
 use crate::distance;
 use crate::index::{Facts, IndexView, Layout};
 use crate::random::RunRandom;
+use crate::rows::RowIndex;
 use crate::seeding::{Proposal, as_centroid, candidates_per_round, draw_by_cumulative_sum};
 use crate::simd::{Simd, multiversion};
 use std::ops::Range;

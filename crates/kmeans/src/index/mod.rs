@@ -33,7 +33,8 @@
 mod basis;
 pub(crate) mod gemm;
 
-use crate::data::{Data, RowIndex};
+use crate::data::Data;
+use crate::rows::RowIndex;
 use crate::simd::Simd;
 use gemm::PANEL;
 use serde::{Deserialize, Serialize};
