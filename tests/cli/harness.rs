@@ -7,13 +7,14 @@ use ndarray::{Array1, Array2};
 use ndarray_npy::NpzReader;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use rustix::process::{Resource, Rlimit};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
@@ -157,6 +158,12 @@ impl Kscan {
         self
     }
 
+    /// As this user, who owns nothing.
+    pub(crate) fn user(mut self, uid: u32) -> Self {
+        self.command.uid(uid).gid(uid);
+        self
+    }
+
     /// Runs it to its end.
     pub(crate) fn run(self) -> Outcome {
         self.spawn().finish()
@@ -237,6 +244,11 @@ impl Live {
             self.started.insert(attempt_of(&event), pid_of(&event));
         }
         Some(event)
+    }
+
+    /// The same of a process that may be killed while it writes: `None` too where a line is torn.
+    pub(crate) fn next_whole_event(&mut self) -> Option<Value> {
+        serde_json::from_str(&self.next_line()?).ok()
     }
 
     /// Waits until a worker has done an iteration, and tells its process id.
@@ -400,14 +412,26 @@ pub(crate) fn send(pid: u32, signal: Signal) {
 #[track_caller]
 pub(crate) fn stop(pid: u32) {
     send(pid, Signal::SIGSTOP);
-    eventually("a process that stands still", || {
-        let threads = fs::read_dir(format!("/proc/{pid}/task")).expect("it is there");
-        threads.flatten().all(|thread| {
-            let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
-            // The state follows the name, which stands in brackets.
-            stat.rsplit_once(") ").is_none_or(|(_, state)| state.starts_with('T'))
-        })
-    });
+    eventually("a process that stands still", || stands_still(pid));
+}
+
+/// Whether all threads of a process are stopped.
+pub(crate) fn stands_still(pid: u32) -> bool {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).expect("it is there");
+    threads.flatten().all(|thread| {
+        let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        // The state follows the name, which stands in brackets.
+        stat.rsplit_once(") ").is_none_or(|(_, state)| state.starts_with('T'))
+    })
+}
+
+/// Sets a limit on a process that runs, for what it does from now on; `None` is none.
+pub(crate) fn limit(pid: u32, resource: Resource, most: Option<u64>) {
+    let pid = rustix::process::Pid::from_raw(pid.cast_signed());
+    // What may be raised again is the limit that this process has too.
+    let maximum = rustix::process::getrlimit(resource).maximum;
+    rustix::process::prlimit(pid, resource, Rlimit { current: most.or(maximum), maximum })
+        .expect("a soft limit can be set");
 }
 
 /// Whether `pid` is a worker that has not ended. A zombie has no command line any more.
@@ -428,6 +452,31 @@ pub(crate) fn live_workers(coordinator: u32) -> Vec<u32> {
     let children: String = threads.filter_map(children).collect();
     let pids = children.split_whitespace().filter_map(|pid| pid.parse().ok());
     pids.filter(|&pid| is_live_worker(pid)).collect()
+}
+
+/// The workers of a coordinator that have not ended, also where it has: by what their command lines
+/// say.
+pub(crate) fn workers_of(coordinator: u32) -> Vec<u32> {
+    let coordinator = coordinator.to_string();
+    let processes = fs::read_dir("/proc").expect("/proc").flatten();
+    let pids = processes.filter_map(|process| process.file_name().to_str()?.parse().ok());
+    pids.filter(|&pid: &u32| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let mut words = line.split(|&byte| byte == 0).skip(1);
+        words.next() == Some(b"worker")
+            && words.next() == Some(b"--coordinator")
+            && words.next() == Some(coordinator.as_bytes())
+    })
+    .collect()
+}
+
+/// Asserts that no shared file is left of scans in this folder.
+#[track_caller]
+pub(crate) fn assert_no_shared_file(scratch: &Scratch) {
+    assert!(!scratch.join("scan/shared.bin").exists());
+    let shared = fs::read_dir("/dev/shm").into_iter().flatten().flatten();
+    let ours = shared.filter(|entry| entry.file_name().to_string_lossy().contains("kscan"));
+    assert_eq!(ours.count(), 0, "something is left in /dev/shm");
 }
 
 /// Waits until `holds`, looking again and again.

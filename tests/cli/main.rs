@@ -2,14 +2,18 @@
 
 mod commands;
 mod data_errors;
+mod disk;
 mod formats;
 mod given;
 mod harness;
+mod hostile_worker;
 mod logs;
 mod outputs;
 mod progress;
 mod resume;
 mod scan;
 mod signals;
+mod soak;
+mod suspend;
 mod usage;
 mod workers;

@@ -1,7 +1,8 @@
 //! What ends a scan from outside: no process and no shared file is left, and `resume` goes on.
 
 use crate::harness::{
-    Outcome, SLOW, Scratch, eventually, is_live_worker, kind, pids, slow_in_turn, stop, undisturbed,
+    Outcome, SLOW, Scratch, assert_no_shared_file, eventually, is_live_worker, kind, pids,
+    slow_in_turn, stop, undisturbed,
 };
 use nix::sys::signal::Signal;
 use std::time::{Duration, Instant};
@@ -11,10 +12,7 @@ fn assert_nothing_runs(scratch: &Scratch, pids: &[u32]) {
     for &pid in pids {
         assert!(!is_live_worker(pid), "worker {pid} is left");
     }
-    assert!(!scratch.join("scan/shared.bin").exists());
-    let shared = std::fs::read_dir("/dev/shm").into_iter().flatten().flatten();
-    let ours = shared.filter(|entry| entry.file_name().to_string_lossy().contains("kscan"));
-    assert_eq!(ours.count(), 0, "something is left in /dev/shm");
+    assert_no_shared_file(scratch);
 }
 
 /// Asserts that `scan` ended as one that was interrupted by `signal`.

@@ -1,0 +1,195 @@
+//! Workers that cannot work, or cannot even start, because the machine will not: told apart, named,
+//! tried again, and nothing else is taken down.
+//!
+//! From outside a worker's frames cannot be cut short or filled with garbage: that the program has no
+//! hook for a false worker is on purpose. The tests of `protocol::wire` do that to the decoder.
+
+use crate::harness::{
+    Live, Scratch, attempt_of, contents, eventually, kind, limit, live_workers, noise, npy, send,
+    stop, workers_of,
+};
+use nix::sys::signal::Signal;
+
+use rustix::process::{Resource, geteuid};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::unix::fs::chown;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::Command;
+
+/// Three runs, one after the other, of rows so many that their labels do not fit what memory an
+/// allocator has at hand.
+const SCAN: &str = "run many.npy --k-low 3 --k-high 5 --n-init 1 --tol 0 --max-iter 40 --n-proc 1 \
+                    --progress json";
+
+fn write_data(scratch: &Scratch) {
+    let (n, d) = (200_000, 2);
+    let bytes: Vec<u8> = noise(n * d, 1).flat_map(f32::to_le_bytes).collect();
+    scratch.write("many.npy", npy("<f4", false, &[n, d], &bytes));
+    scratch.kscan(&format!("{SCAN} --out undisturbed")).run().exits(0);
+}
+
+fn is(event: &Value, name: &str, k: u64) -> bool {
+    kind(event) == name && event["k"] == k
+}
+
+/// Takes all further memory from the worker that is running.
+fn starve(scan: &mut Live) -> (u32, u64) {
+    let pid = scan.wait_for_worker();
+    let k = scan.k_of(pid);
+    stop(pid);
+    limit(pid, Resource::As, Some(1 << 20));
+    send(pid, Signal::SIGCONT);
+    (pid, k)
+}
+
+#[test]
+fn a_worker_without_memory_fails_alone_and_is_tried_again() {
+    let scratch = Scratch::new();
+    write_data(&scratch);
+    let mut scan = scratch.kscan(&format!("{SCAN} --out scan --retries 1")).spawn();
+    let (pid, k) = starve(&mut scan);
+    let failed = scan.wait_for("attempt_failed", |event| kind(event) == "attempt_failed");
+    assert_eq!((attempt_of(&failed), &failed["retried"]), ((k, 0, 1), &true.into()));
+    let events = scan.finish().exits(0).events();
+    assert_eq!(events.iter().filter(|event| kind(event) == "attempt_failed").count(), 1);
+    // It says what it could not have before it ends.
+    let said: Vec<String> = events
+        .iter()
+        .filter(|event| kind(event) == "run_stderr")
+        .map(|event| event["line"].to_string())
+        .collect();
+    assert!(said.iter().any(|line| line.contains("memory allocation of")), "{said:?}");
+    assert!(!crate::harness::is_live_worker(pid));
+    let scan = scratch.scan("scan");
+    assert_eq!(scan.run(k, 0)["attempts"], 2);
+    assert_eq!(scan.digests(), scratch.scan("undisturbed").digests());
+}
+
+#[test]
+fn a_run_without_memory_each_time_fails_for_good_and_is_named() {
+    let scratch = Scratch::new();
+    write_data(&scratch);
+    let mut scan = scratch.kscan(&format!("{SCAN} --out scan --retries 0")).spawn();
+    let (_, k) = starve(&mut scan);
+    let coordinator = scan.pid();
+    let run = scan.finish().exits(4);
+    assert_eq!(workers_of(coordinator), [0_u32; 0]);
+    let failed: Vec<Value> =
+        run.events().into_iter().filter(|event| kind(event) == "run_failed").collect();
+    assert_eq!(failed.len(), 1);
+    assert_eq!(attempt_of(&failed[0]), (k, 0, 1));
+    let log = failed[0]["log"].as_str().expect("the log's path");
+    assert!(scratch.join(log).is_file(), "{log}");
+    let scan = scratch.scan("scan");
+    assert_eq!((scan.status(), scan.digests().len()), ("partial", 2));
+    assert!(scan.run(k, 0)["error"].as_str().expect("an error").contains("SIGABRT"));
+    scratch.kscan("resume scan").run().exits(0);
+    assert_eq!(scratch.scan("scan").digests(), scratch.scan("undisturbed").digests());
+}
+
+/// Asserts that workers could not be started while `resource` was short, and that it says so.
+fn assert_not_started(failed: &Value) {
+    let error = failed["error"].as_str().expect("an error");
+    assert!(error.contains("could not be started"), "{failed}");
+    let likely = failed["likely"].as_str().expect("a likely cause");
+    assert!(likely.contains("limit on processes or open files"), "{failed}");
+}
+
+#[test]
+fn workers_that_cannot_be_started_for_want_of_open_files_are_tried_again() {
+    let scratch = Scratch::new();
+    write_data(&scratch);
+    let mut scan = scratch.kscan(&format!("{SCAN} --out scan --retries 5")).spawn();
+    scan.wait_for_worker();
+    limit(scan.pid(), Resource::Nofile, Some(3));
+    for _ in 0..3 {
+        let failed = scan.wait_for("attempt_failed", |event| kind(event) == "attempt_failed");
+        assert_not_started(&failed);
+        assert!(attempt_of(&failed).0 > 3, "{failed}");
+    }
+    limit(scan.pid(), Resource::Nofile, Some(256));
+    scan.finish().exits(0);
+    let scan = scratch.scan("scan");
+    assert!(scan.run(4, 0)["attempts"].as_u64() > Some(1), "{}", scan.run(4, 0));
+    assert_eq!(scan.digests(), scratch.scan("undisturbed").digests());
+}
+
+#[test]
+fn where_no_further_process_is_allowed_runs_fail_for_good_and_resume_makes_up_for_it() {
+    if !geteuid().is_root() {
+        // A user's other processes count too.
+        eprintln!("not tested: only root can act as a user who has no other process");
+        return;
+    }
+    let scratch = Scratch::new();
+    write_data(&scratch);
+    // The limit does not hold for root. Where the tests are built others may not look.
+    let uid = 1_000_000 + std::process::id();
+    let program = scratch.join("kscan-coord");
+    fs::copy(env!("CARGO_BIN_EXE_kscan-coord"), &program).expect("a copy");
+    for path in contents(scratch.path()).iter().map(|name| scratch.join(name)) {
+        chown(&path, Some(uid), None).expect("root may");
+    }
+    chown(scratch.path(), Some(uid), None).expect("root may");
+    let line = format!("{SCAN} --out scan --retries 1");
+    let mut scan = scratch.program(&program, &line).user(uid).spawn();
+    scan.wait_for_worker();
+    // Only who is the same user may set it, unless with a capability that not each root has.
+    let pid = scan.pid().to_string();
+    let set =
+        Command::new("prlimit").args(["--pid", &pid, "--nproc=1:"]).uid(uid).gid(uid).status();
+    assert!(set.expect("prlimit, of util-linux").success());
+    // While a run waits for its second attempt the next has its first.
+    let mut failed = BTreeSet::new();
+    for _ in 0..4 {
+        let event = scan.wait_for("attempt_failed", |event| kind(event) == "attempt_failed");
+        assert_not_started(&event);
+        failed.insert(attempt_of(&event));
+    }
+    assert_eq!(Vec::from_iter(failed), [(4, 0, 1), (4, 0, 2), (5, 0, 1), (5, 0, 2)]);
+    let coordinator = scan.pid();
+    let events = scan.finish().exits(4).events();
+    for k in [4, 5] {
+        assert!(events.iter().any(|event| is(event, "run_failed", k)), "k = {k}");
+    }
+    eventually("no worker", || live_workers(coordinator).is_empty());
+    let partial = scratch.scan("scan");
+    assert_eq!((partial.status(), partial.digests().len()), ("partial", 1));
+    scratch.program(&program, "resume scan").user(uid).run().exits(0);
+    assert_eq!(scratch.scan("scan").digests(), scratch.scan("undisturbed").digests());
+}
+
+#[test]
+fn whatever_memory_there_is_a_scan_ends_and_goes_on_with_more() {
+    let scratch = Scratch::new();
+    write_data(&scratch);
+    let scan = SCAN.replace("--max-iter 40", "--max-iter 2");
+    scratch.kscan(&format!("{scan} --out short")).run().exits(0);
+    let expected = scratch.scan("short").digests();
+    let mut ended = BTreeMap::<String, u32>::new();
+    // In MiB of address space, for the coordinator and each worker.
+    for limit in (38..=146).step_by(12) {
+        let folder = format!("scan{limit}");
+        let line = format!("{scan} --retries 1 --out {folder}");
+        let run = scratch.kscan_after(&format!("ulimit -v {}", limit << 10), &line).run();
+        match (run.status.code(), run.status.signal()) {
+            (Some(0 | 4), _) => {}
+            (Some(6), _) => run.names(&["memory"]),
+            // It was not even loaded.
+            (Some(127), _) => assert!(run.stderr.contains("shared libraries"), "{run:?}"),
+            // Not as it should be: a thread that cannot be started is told of as a bug, and the
+            // allocator ends the coordinator, naming what it could not have.
+            (Some(1 | 101), _) => assert!(run.stderr.contains("spawn"), "{run:?}"),
+            (None, Some(6)) => assert!(run.stderr.contains("memory allocation of"), "{run:?}"),
+            _ => panic!("{limit} MiB: {run:?}"),
+        }
+        *ended.entry(run.status.to_string()).or_default() += 1;
+        let line = if scratch.join(&folder).exists() { format!("resume {folder}") } else { line };
+        scratch.kscan(&line).run().exits(0);
+        assert_eq!(scratch.scan(&folder).digests(), expected, "{limit} MiB");
+    }
+    println!("{ended:?}");
+    assert!(ended.len() > 1, "all the same: {ended:?}");
+}
