@@ -1,7 +1,7 @@
 //! `resume`, where what it finds is not what was left.
 
 use crate::harness::{
-    Live, SLOW, Scratch, kind, live_workers, npy_f64, pids, slow_in_turn, undisturbed,
+    Live, SLOW, Scratch, kind, live_workers, npy_f64, pids, send, slow_in_turn, stop, undisturbed,
 };
 use nix::sys::signal::Signal;
 use std::fs::{self, OpenOptions};
@@ -120,12 +120,15 @@ fn under_way(scratch: &Scratch) -> Live {
 fn a_second_coordinator_in_the_same_folder_is_refused_and_the_first_goes_on() {
     let scratch = Scratch::new();
     let scan = under_way(&scratch);
+    // Else it may be through before the second gives up.
+    stop(scan.pid());
     scratch.kscan("resume scan").run().exits(6).names(&["scan/journal.bin", "in use"]);
     let again = scratch.kscan(SLOW).run().exits(2);
     assert!(again.stderr.contains("kscan-coord resume scan"), "{}", again.stderr);
     let status = scratch.kscan("status scan").run().exits(0);
     assert!(status.stdout.starts_with("running: "), "{}", status.stdout);
     assert!(status.stdout.contains(" of 3 runs finished"), "{}", status.stdout);
+    send(scan.pid(), Signal::SIGCONT);
     scan.finish().exits(0);
     assert_eq!(scratch.scan("scan").digests(), *undisturbed());
 }

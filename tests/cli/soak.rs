@@ -163,14 +163,9 @@ fn round(seed: u64) -> Figures {
         let read = |scan: &str| fs::read_to_string(scratch.join(scan).join(name)).expect("a table");
         assert_eq!(read("scan"), read("undisturbed"), "{name}");
     }
-    // Nothing removes yet what a coordinator left that was killed while it wrote a result: one each.
     let names = contents(&scratch.join("scan"));
     let left: Vec<_> = names.iter().filter(|name| name.contains(".kscan-")).collect();
-    let kills = figures.0.get("coordinator SIGKILL").copied().unwrap_or(0);
-    assert!(left.len() as u64 <= kills, "{left:?} are left of {kills}");
-    for _ in left {
-        figures.count("temporaries left");
-    }
+    assert!(left.is_empty(), "{left:?}");
     figures
 }
 

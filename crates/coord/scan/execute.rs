@@ -83,6 +83,7 @@ async fn execute_async(order: Order<'_>) -> Result<Scanned, Failure> {
         Some(journal) => journal,
         None => Journal::create(&folder.journal(), &key)?,
     };
+    folder.remove_temporaries()?;
     let log_filter = logging::filter(display.verbose);
     logging::start(&folder, &log_filter, display.verbose > 0)?;
     let mut sinks = Sinks(vec![Box::new(LogSink), progress::sink(display)]);

@@ -4,6 +4,7 @@ use crate::FileError;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
+use tempfile::NamedTempFile;
 
 /// Writes `path` through `write`: to a temporary file beside it, synced to disk, then renamed.
 ///
@@ -29,18 +30,29 @@ pub fn replace_file(
     write: impl FnOnce(&mut File) -> io::Result<()>,
 ) -> Result<(), FileError> {
     let replace = || {
-        // A bare name's parent is "", which no system call takes for the current folder.
-        let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let folder = folder.unwrap_or(Path::new("."));
-        // A name nobody can guess, mode 0600, removed when dropped.
-        let mut temporary = tempfile::Builder::new().prefix(".kscan-").tempfile_in(folder)?;
+        let mut temporary = temporary_beside(path)?;
         write(temporary.as_file_mut())?;
         temporary.as_file().sync_all()?;
         temporary.persist(path)?;
         // The rename itself is on disk only when the folder is.
-        File::open(folder)?.sync_all()
+        File::open(folder_of(path))?.sync_all()
     };
     replace().map_err(|source: io::Error| FileError::write(path, source))
+}
+
+/// What the names of temporary files begin with.
+pub(crate) const TEMPORARY: &str = ".kscan-";
+
+/// A temporary file in the folder of `path`: with a name nobody can guess, mode 0600, removed when
+/// dropped.
+pub(crate) fn temporary_beside(path: &Path) -> io::Result<NamedTempFile> {
+    tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(folder_of(path))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    // A bare name's parent is "", which no system call takes for the current folder.
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    folder.unwrap_or(Path::new("."))
 }
 
 #[cfg(test)]

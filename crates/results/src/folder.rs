@@ -1,5 +1,6 @@
 //! The names of things in a run folder.
 
+use crate::atomic::TEMPORARY;
 use kscan_protocol::{Attempt, RunId};
 use std::fs::DirBuilder;
 use std::io;
@@ -31,6 +32,23 @@ impl RunFolder {
             .iter()
             .try_for_each(|folder| builder.create(folder))?;
         Ok(NewFolder { path: is_new.then(|| self.path.clone()) })
+    }
+
+    /// Removes temporary files that a killed coordinator has left. Only for who has the journal's
+    /// lock: another coordinator's would go as well.
+    ///
+    /// # Errors
+    /// Where a folder cannot be read, or a file not be removed.
+    pub fn remove_temporaries(&self) -> io::Result<()> {
+        for folder in [self.path.clone(), self.best(), self.contingency()] {
+            for entry in std::fs::read_dir(folder)? {
+                let entry = entry?;
+                if entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
+                    std::fs::remove_file(entry.path())?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Its path.

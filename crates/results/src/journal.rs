@@ -11,13 +11,14 @@
 //! is dropped when the journal is opened again.
 
 use crate::FileError;
+use crate::atomic::temporary_beside;
 use kscan_protocol::wire::{self, Decoder};
 use kscan_protocol::{Attempt, RunId, RunRecord};
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 const MAGIC: &[u8; 8] = b"KSCANJNL";
 
@@ -110,20 +111,19 @@ impl Journal {
     /// # Errors
     /// Where it cannot be written.
     pub fn create(path: &Path, key: &JournalKey) -> Result<Self, JournalError> {
-        let fail = |error| FileError::write(path, error);
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path)
-            .map_err(fail)?;
-        lock(&file, path)?;
-        let mut journal = Self { file, path: path.to_owned(), cut_at: None };
         let mut start = MAGIC.to_vec();
         start.extend(wire::encode(key)?);
-        journal.write(&start)?;
-        Ok(journal)
+        // Under another name until its beginning is on disk: a journal without one could neither
+        // be gone on with nor be begun again.
+        let begin = || {
+            let mut temporary = temporary_beside(path)?;
+            temporary.write_all(&start)?;
+            temporary.as_file().sync_all()?;
+            Ok(temporary.persist_noclobber(path)?)
+        };
+        let file = begin().map_err(|error: io::Error| FileError::write(path, error))?;
+        lock(&file, path)?;
+        Ok(Self { file, path: path.to_owned(), cut_at: None })
     }
 
     /// Opens the journal at `path` to go on with it. What is damaged at its end is cut off by the
@@ -180,11 +180,17 @@ impl Journal {
 
 /// Held while the file is open, and gone with its process.
 fn lock(file: &File, path: &Path) -> Result<(), JournalError> {
-    match file.try_lock() {
-        Ok(()) => Ok(()),
-        Err(TryLockError::WouldBlock) => Err(JournalError::Locked(path.to_owned())),
-        Err(TryLockError::Error(error)) => Err(FileError::write(path, error).into()),
+    // A coordinator that was just killed may leave the lock for a moment to a worker that it was
+    // starting, which has its open files until it becomes the worker.
+    const TRIES: u32 = 10;
+    for _ in 0..TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(20)),
+            Err(TryLockError::Error(error)) => return Err(FileError::write(path, error).into()),
+        }
     }
+    Err(JournalError::Locked(path.to_owned()))
 }
 
 /// What is whole in the journal, and how many bytes of it that is.

@@ -1,10 +1,10 @@
 //! `best/k05.npz`: a fitted model that numpy loads.
 
-use crate::{FileError, replace_file};
+use crate::{FileError, write_atomically};
 use ndarray::{Array1, Array2};
 use ndarray_npy::{NpzReader, NpzWriter, ReadNpzError, WriteNpzError};
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Write};
+use std::io::{self, BufReader, Cursor, Write};
 use std::path::Path;
 
 /// The arrays of one best model.
@@ -52,19 +52,20 @@ impl BestModel {
     /// # Errors
     /// Where that fails.
     pub fn write(&self, path: &Path) -> Result<(), FileError> {
-        replace_file(path, |file| {
-            let mut npz = NpzWriter::new(BufWriter::new(file));
-            let mut add = || {
-                npz.add_array("centers", &self.centers)?;
-                npz.add_array("centers_raw", &self.centers_raw)?;
-                npz.add_array("labels", &self.labels)?;
-                npz.add_array("init_centers", &self.init_centers)?;
-                npz.add_array("scale_mean", &self.scale_mean)?;
-                npz.add_array("scale_std", &self.scale_std)
-            };
-            add().map_err(into_io)?;
-            npz.finish().map_err(into_io)?.flush()
-        })
+        // In memory first: the archive's writer would hide a full disk's error, and complain about
+        // it on standard error itself.
+        let write = || -> Result<Vec<u8>, WriteNpzError> {
+            let mut npz = NpzWriter::new(Cursor::new(Vec::new()));
+            npz.add_array("centers", &self.centers)?;
+            npz.add_array("centers_raw", &self.centers_raw)?;
+            npz.add_array("labels", &self.labels)?;
+            npz.add_array("init_centers", &self.init_centers)?;
+            npz.add_array("scale_mean", &self.scale_mean)?;
+            npz.add_array("scale_std", &self.scale_std)?;
+            Ok(npz.finish()?.into_inner())
+        };
+        let bytes = write().map_err(|error| FileError::write(path, io::Error::other(error)))?;
+        write_atomically(path, |file| file.write_all(&bytes))
     }
 
     /// Reads it from `path`.
@@ -92,13 +93,5 @@ impl BestModel {
             && model.scale_mean.len() == d
             && model.scale_std.len() == d;
         if fits { Ok(model) } else { Err(ModelError::Shapes { path: path.to_owned() }) }
-    }
-}
-
-/// A full disk has to be seen as one.
-fn into_io(error: WriteNpzError) -> io::Error {
-    match error {
-        WriteNpzError::Npy(ndarray_npy::WriteNpyError::Io(error)) => error,
-        other => io::Error::other(other),
     }
 }
