@@ -98,7 +98,7 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// Smallest (above zero) and largest magnitude among values; what [`SumGrid`] is chosen from.
+/// Smallest (above zero) and largest magnitude among values; what [`SumGrid`](crate::exact_sum::SumGrid) is chosen from.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Magnitudes {
     /// The smallest `|x| > 0`, or infinity where all are zero.
