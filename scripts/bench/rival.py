@@ -33,8 +33,11 @@ def fit(name, rows, init, k, seed, max_iter, tol):
         kmeans.train(rows, init_centroids=init)
         return time.perf_counter() - start, max_iter, float(kmeans.obj[-1])
     if name == "intelex":
+        import daal4py
         from sklearnex import patch_sklearn
 
+        # Its threads heed no environment variable.
+        daal4py.daalinit(1)
         patch_sklearn(verbose=False)
     from sklearn.cluster import KMeans
 

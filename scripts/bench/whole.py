@@ -21,6 +21,11 @@ import multiprocessing  # noqa: E402  (after the thread counts)
 def one(job):
     """Does one run; what it sends back is what kscan's workers send."""
     k, init_id = job
+    if NAME == "intelex":
+        import daal4py
+
+        # Its threads heed no environment variable.
+        daal4py.daalinit(1)
     from sklearn.cluster import KMeans
 
     seed = 1000 * k + init_id
@@ -28,16 +33,17 @@ def one(job):
     return k, float(model.inertia_), int(model.n_iter_), model.cluster_centers_
 
 
-ROWS = None  # set before the processes are forked, which then share it
+NAME = None
+ROWS = None  # both set before the processes are forked, which then share them
 
 
 def main():
-    global ROWS
-    name, n_proc, n_init, raw = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+    global NAME, ROWS
+    NAME, n_proc, n_init, raw = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
     start = time.perf_counter()
     import numpy as np
 
-    if name == "intelex":
+    if NAME == "intelex":
         from sklearnex import patch_sklearn
 
         patch_sklearn(verbose=False)
