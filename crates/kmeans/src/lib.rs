@@ -5,8 +5,9 @@
 //! (`sklearn.cluster.KMeans(algorithm="lloyd")`); what is added is that every number has one
 //! definition that does not depend on processor, threads, or the engine that computes it.
 //!
-//! **What it is not.** It reads no files, prints nothing, starts no threads, and scales no data:
-//! it is given normalised rows as a [`Data`] view.
+//! **What it is not.** It reads no files, prints nothing, and scales no data: it is given normalised
+//! rows as a [`Data`] view. A run is one thread; only what is computed once for all runs
+//! ([`Statistics`], [`Index`]) takes several.
 //!
 //! # The definitions
 //!
