@@ -77,7 +77,7 @@ async fn execute_async(order: Order<'_>) -> Result<Scanned, Failure> {
             "choose another folder with --out",
         )
     })?;
-    let mut document = begin(&config, &dataset, simd);
+    let mut document = begin(&config, &dataset, &key.fingerprint, simd);
     document.write(&folder)?;
     let journal = match order.journal {
         Some(journal) => journal,
@@ -195,7 +195,7 @@ fn simd(level: Option<SimdLevel>) -> Result<Simd, Failure> {
 }
 
 /// `scan.json` as it stands while a scan runs: should the scan be killed, this is what is true.
-fn begin(config: &ScanConfig, dataset: &Dataset, simd: Simd) -> ScanDocument {
+fn begin(config: &ScanConfig, dataset: &Dataset, fingerprint: &str, simd: Simd) -> ScanDocument {
     let table = &dataset.table;
     let cpu = procfs::CpuInfo::current()
         .ok()
@@ -211,7 +211,7 @@ fn begin(config: &ScanConfig, dataset: &Dataset, simd: Simd) -> ScanDocument {
             cols: table.cols() as u64,
             dtype: table.dtype().to_string(),
             constant_cols: 0,
-            fingerprint: table.fingerprint().to_string(),
+            fingerprint: fingerprint.to_owned(),
             labels: dataset.labels.as_ref().map(|labels| LabelsDocument {
                 classes: labels.classes(),
                 fingerprint: labels.fingerprint().to_string(),
