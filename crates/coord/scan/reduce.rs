@@ -5,9 +5,7 @@ use crate::scan::prepare::Prepared;
 use kscan_kmeans::distance::{self, Nearest};
 use kscan_kmeans::{Data, Digest, Simd};
 use kscan_protocol::{RunId, RunRecord};
-use kscan_results::{
-    BestModel, BestRun, ElbowDocument, FailedRun, RunDocument, RunFolder, RunStatus, tables,
-};
+use kscan_results::{BestModel, BestRun, ElbowDocument, FailedRun, RunDocument, RunFolder, tables};
 use kscan_select::{CurvePoint, best_per_k, contingency, find_elbow};
 use ndarray::{Array1, Array2, ArrayView2};
 use std::collections::BTreeMap;
@@ -50,8 +48,11 @@ pub(crate) struct Reduced {
 
 /// Best per k and elbow of the runs that have ended.
 pub(crate) fn reduce(finished: &[RunRecord], failed: &[FailedRun]) -> Reduced {
-    let mut runs: Vec<RunDocument> =
-        finished.iter().map(finished_run).chain(failed.iter().map(failed_run)).collect();
+    let mut runs: Vec<RunDocument> = finished
+        .iter()
+        .map(RunDocument::from)
+        .chain(failed.iter().map(RunDocument::from))
+        .collect();
     runs.sort_by_key(RunDocument::run);
     let curve = best_per_k(finished.iter().map(point));
     let best: Vec<BestRun> = curve.iter().map(|point| best_run(finished, point)).collect();
@@ -84,58 +85,6 @@ fn best_run(finished: &[RunRecord], point: &CurvePoint) -> BestRun {
 
 fn find(finished: &[RunRecord], run: RunId) -> &RunRecord {
     finished.iter().find(|record| record.run == run).expect("the best runs are among the finished")
-}
-
-fn finished_run(record: &RunRecord) -> RunDocument {
-    RunDocument {
-        k: record.run.k,
-        init_id: record.run.init_id,
-        status: RunStatus::Ok,
-        inertia: Some(record.inertia),
-        n_iter: Some(record.n_iter),
-        stop: Some(record.stop),
-        init_rows: record.init_rows.clone(),
-        digest: Some(record.digest.clone()),
-        attempts: record.attempt.0,
-        wall_s: Some(record.usage.wall_s),
-        cpu_s: Some(record.usage.cpu_s),
-        load_s: Some(record.usage.load_s),
-        seed_s: Some(record.usage.seed_s),
-        iterate_s: Some(record.usage.iterate_s),
-        peak_rss_bytes: Some(record.usage.peak_rss_bytes),
-        private_bytes: Some(record.usage.private_bytes),
-        distinct_clusters: Some(record.distinct_clusters),
-        relocated: Some(record.relocated),
-        counters: Some(record.counters),
-        log: RunFolder::run_log_name(record.run, record.attempt),
-        error: None,
-    }
-}
-
-fn failed_run(failed: &FailedRun) -> RunDocument {
-    RunDocument {
-        k: failed.run.k,
-        init_id: failed.run.init_id,
-        status: RunStatus::Failed,
-        inertia: None,
-        n_iter: None,
-        stop: None,
-        init_rows: Vec::new(),
-        digest: None,
-        attempts: failed.attempt.0,
-        wall_s: None,
-        cpu_s: None,
-        load_s: None,
-        seed_s: None,
-        iterate_s: None,
-        peak_rss_bytes: None,
-        private_bytes: None,
-        distinct_clusters: None,
-        relocated: None,
-        counters: None,
-        log: RunFolder::run_log_name(failed.run, failed.attempt),
-        error: Some(failed.error.clone()),
-    }
 }
 
 /// Writes the models, contingency tables and CSV files of `reduced` into `folder`.

@@ -1,9 +1,9 @@
 //! `scan.json`: the one file that a script needs.
 
-use crate::{FileError, RunFolder, write_atomically};
+use crate::{FailedRun, FileError, RunFolder, write_atomically};
 use jiff::Timestamp;
 use kscan_kmeans::{Counters, Digest, Engine, RowIndex, Stop};
-use kscan_protocol::RunId;
+use kscan_protocol::{RunId, RunRecord};
 use kscan_select::Elbow;
 use serde::{Deserialize, Serialize};
 use std::io::{self, Write};
@@ -251,6 +251,64 @@ impl RunDocument {
     #[must_use]
     pub fn run(&self) -> RunId {
         RunId { k: self.k, init_id: self.init_id }
+    }
+}
+
+/// A run that succeeded.
+impl From<&RunRecord> for RunDocument {
+    fn from(record: &RunRecord) -> Self {
+        Self {
+            k: record.run.k,
+            init_id: record.run.init_id,
+            status: RunStatus::Ok,
+            inertia: Some(record.inertia),
+            n_iter: Some(record.n_iter),
+            stop: Some(record.stop),
+            init_rows: record.init_rows.clone(),
+            digest: Some(record.digest.clone()),
+            attempts: record.attempt.0,
+            wall_s: Some(record.usage.wall_s),
+            cpu_s: Some(record.usage.cpu_s),
+            load_s: Some(record.usage.load_s),
+            seed_s: Some(record.usage.seed_s),
+            iterate_s: Some(record.usage.iterate_s),
+            peak_rss_bytes: Some(record.usage.peak_rss_bytes),
+            private_bytes: Some(record.usage.private_bytes),
+            distinct_clusters: Some(record.distinct_clusters),
+            relocated: Some(record.relocated),
+            counters: Some(record.counters),
+            log: RunFolder::run_log_name(record.run, record.attempt),
+            error: None,
+        }
+    }
+}
+
+/// A run that failed for good.
+impl From<&FailedRun> for RunDocument {
+    fn from(failed: &FailedRun) -> Self {
+        Self {
+            k: failed.run.k,
+            init_id: failed.run.init_id,
+            status: RunStatus::Failed,
+            inertia: None,
+            n_iter: None,
+            stop: None,
+            init_rows: Vec::new(),
+            digest: None,
+            attempts: failed.attempt.0,
+            wall_s: None,
+            cpu_s: None,
+            load_s: None,
+            seed_s: None,
+            iterate_s: None,
+            peak_rss_bytes: None,
+            private_bytes: None,
+            distinct_clusters: None,
+            relocated: None,
+            counters: None,
+            log: RunFolder::run_log_name(failed.run, failed.attempt),
+            error: Some(failed.error.clone()),
+        }
     }
 }
 

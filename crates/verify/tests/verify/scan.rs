@@ -6,8 +6,8 @@ use kscan_kmeans::{DEFINITION_VERSION, Data, Engine, Fit, Init, Parameters, Simd
 use kscan_protocol::{Attempt, RunId, RunRecord, Usage};
 use kscan_results::{
     BestModel, BestRun, DataDocument, Dispatch, ElbowDocument, Entry, Environment, FailedRun,
-    InitMethod, Journal, JournalKey, LabelsDocument, Launcher, RunDocument, RunFolder, RunStatus,
-    ScaleMethod, ScanConfig, ScanDocument, ScanStatus, Timing, tables,
+    InitMethod, Journal, JournalKey, LabelsDocument, Launcher, RunDocument, RunFolder, ScaleMethod,
+    ScanConfig, ScanDocument, ScanStatus, Timing, tables,
 };
 use kscan_select::{CurvePoint, best_per_k, contingency, find_elbow};
 use kscan_shared::{Place, Scaler, Scaling, SharedFile};
@@ -78,12 +78,12 @@ impl Scan {
             if plan.fails == Some(run) {
                 let failed =
                     FailedRun { run, attempt: Attempt(3), error: "killed by SIGKILL".to_owned() };
-                documents.push(failed_run(&failed));
+                documents.push(RunDocument::from(&failed));
                 journal.append(&Entry::Failed(failed)).unwrap();
                 continue;
             }
             let (record, labels) = do_run(&plan, data, run);
-            documents.push(finished_run(&record));
+            documents.push(RunDocument::from(&record));
             journal.append(&Entry::Finished(Box::new(record.clone()))).unwrap();
             done.push((record, labels));
         }
@@ -310,54 +310,5 @@ fn document(plan: &Plan, constant_cols: u64) -> ScanDocument {
             scan_s: 2.5,
             cpu_s: 4.5,
         },
-    }
-}
-
-fn finished_run(record: &RunRecord) -> RunDocument {
-    RunDocument {
-        status: RunStatus::Ok,
-        counters: Some(record.counters),
-        inertia: Some(record.inertia),
-        n_iter: Some(record.n_iter),
-        stop: Some(record.stop),
-        init_rows: record.init_rows.clone(),
-        digest: Some(record.digest.clone()),
-        wall_s: Some(record.usage.wall_s),
-        cpu_s: Some(record.usage.cpu_s),
-        load_s: Some(record.usage.load_s),
-        seed_s: Some(record.usage.seed_s),
-        iterate_s: Some(record.usage.iterate_s),
-        peak_rss_bytes: Some(record.usage.peak_rss_bytes),
-        private_bytes: Some(record.usage.private_bytes),
-        distinct_clusters: Some(record.distinct_clusters),
-        relocated: Some(record.relocated),
-        error: None,
-        ..failed_run(&FailedRun { run: record.run, attempt: record.attempt, error: String::new() })
-    }
-}
-
-fn failed_run(failed: &FailedRun) -> RunDocument {
-    RunDocument {
-        k: failed.run.k,
-        init_id: failed.run.init_id,
-        status: RunStatus::Failed,
-        inertia: None,
-        n_iter: None,
-        stop: None,
-        init_rows: Vec::new(),
-        digest: None,
-        attempts: failed.attempt.0,
-        wall_s: None,
-        cpu_s: None,
-        load_s: None,
-        seed_s: None,
-        iterate_s: None,
-        peak_rss_bytes: None,
-        private_bytes: None,
-        distinct_clusters: None,
-        relocated: None,
-        counters: None,
-        log: format!("logs/{}", failed.run.log_name(failed.attempt)),
-        error: Some(failed.error.clone()),
     }
 }
