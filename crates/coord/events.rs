@@ -33,6 +33,8 @@ pub(crate) enum Event {
         run: RunId,
         attempt: Attempt,
         pid: u32,
+        /// Which of the places for workers it has, from 0.
+        slot: u32,
     },
     /// A worker has done an iteration.
     RunProgress {
@@ -111,8 +113,15 @@ impl Sink for LogSink {
                 warn!(n_proc, asked, "too little memory for all workers");
             }
             Event::Prepared { seconds } => info!(seconds, "data normalised and shared"),
-            Event::RunStarted { run, attempt, pid } => {
-                debug!(k = run.k, init_id = run.init_id, attempt = attempt.0, pid, "run started");
+            Event::RunStarted { run, attempt, pid, slot } => {
+                debug!(
+                    k = run.k,
+                    init_id = run.init_id,
+                    attempt = attempt.0,
+                    pid,
+                    slot,
+                    "run started"
+                );
             }
             Event::RunProgress { run, attempt, iterated } => trace!(
                 k = run.k,

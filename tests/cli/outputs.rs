@@ -93,6 +93,42 @@ fn scan_json_has_every_key_of_the_contract() {
     assert!(cpu >= runs.iter().map(|run| float(run, "cpu_s")).sum::<f64>(), "{timing}");
 }
 
+/// Asserts that no slot had two runs at a time, and returns how many slots there were.
+#[track_caller]
+fn assert_one_run_a_slot(scan: &Scan) -> usize {
+    let mut slots: BTreeMap<u64, Vec<(f64, f64)>> = BTreeMap::new();
+    for run in scan.runs() {
+        let (start, wall) = (float(run, "started_s"), float(run, "wall_s"));
+        let slot = run["slot"].as_u64().expect("a slot");
+        slots.entry(slot).or_default().push((start, start + wall));
+    }
+    for (slot, runs) in &mut slots {
+        runs.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let apart = runs.windows(2).all(|pair| pair[0].1 <= pair[1].0);
+        assert!(apart, "slot {slot}: {runs:?}");
+    }
+    assert!(slots.keys().copied().eq(0..slots.len() as u64), "{slots:?}");
+    slots.len()
+}
+
+#[test]
+fn runs_tell_which_slot_they_had_and_since_when() {
+    let scratch = Scratch::new();
+    for (n_proc, dispatch) in [(1, "rolling"), (3, "rolling"), (3, "batch")] {
+        let out = format!("{n_proc}-{dispatch}");
+        let line = DIGITS.replace("--out scan", &format!("--out {out}"));
+        scratch.kscan(&format!("{line} --n-proc {n_proc} --dispatch {dispatch}")).run().exits(0);
+        let scan = scratch.scan(&out);
+        assert_eq!(assert_one_run_a_slot(&scan), n_proc, "{out}");
+        let timing = &scan.json["timing"];
+        for run in scan.runs() {
+            let start = float(run, "started_s");
+            assert!(start >= float(timing, "prepare_s"), "{out}: {start}");
+            assert!(start + float(run, "wall_s") <= float(timing, "wall_s"), "{out}: {start}");
+        }
+    }
+}
+
 #[test]
 fn the_folder_holds_what_the_contract_says_and_nothing_else() {
     let scratch = Scratch::new();

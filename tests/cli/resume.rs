@@ -4,6 +4,7 @@ use crate::harness::{
     Live, SLOW, Scratch, kind, live_workers, npy_f64, pids, send, slow_in_turn, stop, undisturbed,
 };
 use nix::sys::signal::Signal;
+use serde_json::Value;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 
@@ -35,6 +36,26 @@ fn garbage_at_the_end_of_the_journal_is_dropped_and_told() {
         assert_eq!(pids(&resumed.events()).len(), 2, "{name}: the whole record was kept");
         assert_eq!(scratch.scan("scan").digests(), *undisturbed(), "{name}");
     }
+}
+
+#[test]
+fn the_clock_of_a_scan_stands_still_while_it_is_interrupted() {
+    let scratch = interrupted();
+    let before = scratch.scan("scan");
+    let [first] = before.runs() else { panic!("{:?}", before.runs()) };
+    let end = |run: &Value| run["started_s"].as_f64().zip(run["wall_s"].as_f64());
+    let (start, wall) = end(first).expect("when it was");
+    scratch.kscan("resume scan").run().exits(0);
+    let after = scratch.scan("scan");
+    assert_eq!(&after.runs()[0], first);
+    let prepare_s = after.json["timing"]["prepare_s"].as_f64().expect("seconds");
+    for run in &after.runs()[1..] {
+        let (next, _) = end(run).expect("when it was");
+        assert!(next >= start + wall + prepare_s, "{next}");
+    }
+    let wall_s = after.json["timing"]["wall_s"].as_f64().expect("seconds");
+    let (next, _) = end(&after.runs()[2]).expect("when it was");
+    assert!(next < start + wall + wall_s, "{next} is no time of the scan");
 }
 
 #[test]

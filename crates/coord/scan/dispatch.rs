@@ -8,7 +8,7 @@ use crate::exit::Failure;
 use crate::scan::attempt::{self, Ended, Message, Order, Stopping};
 use crate::scan::journal_thread::{JournalThread, Written};
 use crate::scan::signals::{self, Request, Signals, StopSignal};
-use kscan_protocol::{Attempt, Job, RunId, RunRecord};
+use kscan_protocol::{Attempt, Job, Placement, RunId, RunRecord};
 use kscan_results::{Dispatch, Entry, FailedRun, Journal};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -45,8 +45,10 @@ pub(crate) struct Dispatched {
 
 /// What the dispatcher asks the scan for and tells it.
 pub(crate) trait Scan {
-    /// The job for an attempt at `run`.
-    fn job(&self, run: RunId, attempt: Attempt) -> Job;
+    /// Seconds since the scan began.
+    fn now(&self) -> f64;
+    /// The job for an attempt at `run` that is started now.
+    fn job(&self, run: RunId, attempt: Attempt, placement: Placement) -> Job;
     /// The log of an attempt at `run`.
     fn log(&self, run: RunId, attempt: Attempt) -> PathBuf;
     /// A run has succeeded; its labels are not kept by anyone else.
@@ -63,6 +65,14 @@ struct Waiting {
     not_before: Instant,
 }
 
+/// An attempt that has a slot.
+#[derive(Debug)]
+struct Running {
+    placement: Placement,
+    /// None until the process is there.
+    pid: Option<Pid>,
+}
+
 /// The failed attempts at a run so far.
 #[derive(Debug, Default)]
 struct Failures {
@@ -74,7 +84,7 @@ struct Dispatcher<'a, S> {
     scan: &'a mut S,
     policy: Policy,
     waiting: VecDeque<Waiting>,
-    running: BTreeMap<RunId, Option<Pid>>,
+    running: BTreeMap<RunId, Running>,
     failures: BTreeMap<RunId, Failures>,
     attempts: JoinSet<()>,
     speaker: attempt::Speaker,
@@ -179,39 +189,49 @@ impl<S: Scan> Dispatcher<'_, S> {
             };
             let Waiting { run, attempt, .. } =
                 self.waiting.remove(next).expect("the position was just found");
+            let placement = Placement { slot: self.free_slot(), started_s: self.scan.now() };
             let order = Order {
-                job: self.scan.job(run, attempt),
+                job: self.scan.job(run, attempt, placement),
                 timeout: self.policy.timeout,
                 frame_limit: self.policy.frame_limit,
                 stopping: self.stopping.subscribe(),
                 suspended: self.suspended.subscribe(),
             };
-            self.running.insert(run, None);
+            self.running.insert(run, Running { placement, pid: None });
             self.attempts.spawn(attempt::attempt(order, self.speaker.clone()));
         }
         None
     }
 
+    /// The lowest that no running attempt has.
+    fn free_slot(&self) -> u32 {
+        let taken = |slot| self.running.values().any(|running| running.placement.slot == slot);
+        let mut slots = 0..=self.running.len() as u32;
+        slots.find(|&slot| !taken(slot)).expect("there is one more than attempts")
+    }
+
     fn hear(&mut self, run: RunId, attempt: Attempt, message: Message) {
         match message {
             Message::Started { pid } => {
-                self.running.insert(run, Some(Pid::from_raw(pid.cast_signed())));
-                self.scan.event(Event::RunStarted { run, attempt, pid });
+                let running = self.running.get_mut(&run).expect("it was started");
+                running.pid = Some(Pid::from_raw(pid.cast_signed()));
+                let slot = running.placement.slot;
+                self.scan.event(Event::RunStarted { run, attempt, pid, slot });
             }
             Message::Iterated(iterated) => {
                 self.scan.event(Event::RunProgress { run, attempt, iterated });
             }
             Message::Stderr(line) => self.scan.event(Event::RunStderr { run, attempt, line }),
             Message::Ended(ended) => {
-                self.running.remove(&run);
-                self.ended(run, attempt, ended);
+                let running = self.running.remove(&run).expect("it was started");
+                self.ended(run, attempt, running.placement, ended);
                 // Its task has nothing left to do.
                 while self.attempts.try_join_next().is_some() {}
             }
         }
     }
 
-    fn ended(&mut self, run: RunId, attempt: Attempt, ended: Ended) {
+    fn ended(&mut self, run: RunId, attempt: Attempt, placement: Placement, ended: Ended) {
         let error = match ended {
             Ended::Finished { record, labels } => {
                 self.scan.labels(&record, labels);
@@ -245,7 +265,8 @@ impl<S: Scan> Dispatcher<'_, S> {
             // In front: a batch tries again what has failed before it goes on.
             self.waiting.push_front(waiting);
         } else if *self.stopping.borrow() == Stopping::No {
-            self.write(Entry::Failed(FailedRun { run, attempt, error: text }));
+            let wall_s = self.scan.now() - placement.started_s;
+            self.write(Entry::Failed(FailedRun { run, attempt, placement, wall_s, error: text }));
         }
     }
 
@@ -300,8 +321,8 @@ impl<S: Scan> Dispatcher<'_, S> {
     /// Stands still, workers and all, until SIGCONT.
     fn suspend(&mut self) {
         // A group that is gone meanwhile needs no signal.
-        let tell = |running: &BTreeMap<RunId, Option<Pid>>, signal| {
-            for &group in running.values().flatten() {
+        let tell = |running: &BTreeMap<RunId, Running>, signal| {
+            for group in running.values().filter_map(|running| running.pid) {
                 let _ = killpg(group, signal);
             }
         };

@@ -14,7 +14,7 @@ use crate::{logging, progress};
 use jiff::Timestamp;
 use kscan_dataset::Dataset;
 use kscan_kmeans::{DEFINITION_VERSION, Rows, Simd, SimdLevel};
-use kscan_protocol::{Attempt, FirstCentroids, Job, PROTOCOL_VERSION, RunId, RunRecord};
+use kscan_protocol::{Attempt, FirstCentroids, Job, PROTOCOL_VERSION, Placement, RunId, RunRecord};
 use kscan_results::{
     DataDocument, ElbowDocument, Environment, FailedRun, InitMethod, Journal, JournalKey,
     LabelsDocument, RunFolder, ScanConfig, ScanDocument, ScanStatus, Timing,
@@ -131,6 +131,7 @@ async fn execute_async(order: Order<'_>) -> Result<Scanned, Failure> {
         log_filter,
         simd: order.simd,
         labels: BestLabels::default(),
+        clock: Clock::after(&done, started),
         sinks,
     };
     let policy = policy(&config, rows);
@@ -292,16 +293,42 @@ struct Running<'a> {
     log_filter: String,
     simd: Option<SimdLevel>,
     labels: BestLabels,
+    clock: Clock,
     sinks: Sinks,
 }
 
+/// Seconds since the scan began, also where it was interrupted: then it goes on from where the last
+/// finished run had ended.
+#[derive(Debug, Clone, Copy)]
+struct Clock {
+    started: Instant,
+    before: f64,
+}
+
+impl Clock {
+    /// `started` is when this process began, and `done` what earlier ones have finished.
+    fn after(done: &[RunRecord], started: Instant) -> Self {
+        let ends = done.iter().map(|record| record.placement.started_s + record.usage.wall_s);
+        Self { started, before: ends.fold(0.0, f64::max) }
+    }
+
+    fn now(self) -> f64 {
+        self.before + self.started.elapsed().as_secs_f64()
+    }
+}
+
 impl dispatch::Scan for Running<'_> {
-    fn job(&self, run: RunId, attempt: Attempt) -> Job {
+    fn now(&self) -> f64 {
+        self.clock.now()
+    }
+
+    fn job(&self, run: RunId, attempt: Attempt, placement: Placement) -> Job {
         let config = self.config;
         Job {
             protocol: PROTOCOL_VERSION,
             run,
             attempt,
+            placement,
             seed: config.seed,
             init: match (&config.init, self.given) {
                 (InitMethod::File(_), Some(given)) => given.of(run),

@@ -17,5 +17,5 @@ pub mod wire;
 
 pub use messages::{
     Attempt, FailureKind, FirstCentroids, Hello, Iterated, Job, PROTOCOL_VERSION, ParseRunIdError,
-    Report, RunFailure, RunId, RunRecord, Usage,
+    Placement, Report, RunFailure, RunId, RunRecord, Usage,
 };

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 /// Version of all messages here: coordinator and worker are the same executable, so anything but
 /// equality means that the executable was replaced under a running scan.
-pub const PROTOCOL_VERSION: u32 = 1;
+pub const PROTOCOL_VERSION: u32 = 2;
 
 /// Which run of a scan: one K-means fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -83,6 +83,8 @@ pub struct Job {
     pub run: RunId,
     /// Which try at it.
     pub attempt: Attempt,
+    /// Where and when it is started.
+    pub placement: Placement,
     /// The scan's seed.
     pub seed: u64,
     /// Where the first centroids come from.
@@ -103,6 +105,16 @@ pub struct Job {
     pub log: PathBuf,
     /// What goes into the log, in the syntax of `RUST_LOG`.
     pub log_filter: String,
+}
+
+/// Where and when an attempt was started.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Placement {
+    /// Which of the scan's places for workers, from 0.
+    pub slot: u32,
+    /// Seconds since the scan began. Where it was interrupted and resumed, the time between does
+    /// not count.
+    pub started_s: f64,
 }
 
 /// Where first centroids come from.
@@ -167,6 +179,8 @@ pub struct RunRecord {
     pub run: RunId,
     /// The try that succeeded.
     pub attempt: Attempt,
+    /// Where and when that was started.
+    pub placement: Placement,
     /// Centroids, `[k, d]`, row by row.
     pub centroids: Vec<f64>,
     /// First centroids, `[k, d]`, row by row.

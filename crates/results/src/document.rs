@@ -220,7 +220,12 @@ pub struct RunDocument {
     pub digest: Option<Digest>,
     /// Attempts made.
     pub attempts: u32,
-    /// Seconds that the successful attempt took.
+    /// Which of the places for workers the last attempt had, from 0.
+    pub slot: Option<u32>,
+    /// Seconds from the scan's begin to that of the last attempt. Where the scan was interrupted
+    /// and resumed, the time between does not count.
+    pub started_s: Option<f64>,
+    /// Seconds that the last attempt took.
     pub wall_s: Option<f64>,
     /// Processor seconds of it.
     pub cpu_s: Option<f64>,
@@ -267,6 +272,8 @@ impl From<&RunRecord> for RunDocument {
             init_rows: record.init_rows.clone(),
             digest: Some(record.digest.clone()),
             attempts: record.attempt.0,
+            slot: Some(record.placement.slot),
+            started_s: Some(record.placement.started_s),
             wall_s: Some(record.usage.wall_s),
             cpu_s: Some(record.usage.cpu_s),
             load_s: Some(record.usage.load_s),
@@ -296,7 +303,9 @@ impl From<&FailedRun> for RunDocument {
             init_rows: Vec::new(),
             digest: None,
             attempts: failed.attempt.0,
-            wall_s: None,
+            slot: Some(failed.placement.slot),
+            started_s: Some(failed.placement.started_s),
+            wall_s: Some(failed.wall_s),
             cpu_s: None,
             load_s: None,
             seed_s: None,

@@ -1,7 +1,7 @@
 //! The journal: every finished run, on disk before anyone is told of it.
 //!
 //! ```text
-//! "KSCANJNL"  8 bytes
+//! "KSCANJN2"  8 bytes
 //! frame       JournalKey: what the results depend on
 //! frame …     Entry: one ended run each, in the order they ended
 //! ```
@@ -13,14 +13,15 @@
 use crate::FileError;
 use crate::atomic::temporary_beside;
 use kscan_protocol::wire::{self, Decoder};
-use kscan_protocol::{Attempt, RunId, RunRecord};
+use kscan_protocol::{Attempt, Placement, RunId, RunRecord};
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-const MAGIC: &[u8; 8] = b"KSCANJNL";
+/// Another one for each layout of the records: an older journal is refused, never cut off.
+const MAGIC: &[u8; 8] = b"KSCANJN2";
 
 /// Most bytes of one entry: centroids of all practical sizes.
 const ENTRY_LIMIT: u32 = 1 << 30;
@@ -58,12 +59,16 @@ pub enum Entry {
 }
 
 /// A run whose attempts have all failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FailedRun {
     /// Which run.
     pub run: RunId,
     /// The last attempt.
     pub attempt: Attempt,
+    /// Where and when that was started.
+    pub placement: Placement,
+    /// Seconds that it took.
+    pub wall_s: f64,
     /// Why the last attempt failed.
     pub error: String,
 }
@@ -232,7 +237,13 @@ mod tests {
 
     fn entry(k: u32) -> Entry {
         let run = RunId { k, init_id: 0 };
-        Entry::Failed(FailedRun { run, attempt: Attempt(3), error: "killed by SIGKILL".into() })
+        Entry::Failed(FailedRun {
+            run,
+            attempt: Attempt(3),
+            placement: Placement { slot: 1, started_s: 2.5 },
+            wall_s: 0.5,
+            error: "killed by SIGKILL".into(),
+        })
     }
 
     /// A journal with three entries, and where each of them ends.
@@ -298,7 +309,10 @@ mod tests {
     fn what_is_no_journal_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.bin");
-        for bytes in [&b""[..], b"KSCANJN", b"KSCANJNL", b"KSCANJNLxxxxxxxxxxxxxxxx", b"PK\x03\x04"]
+        let mut older = b"KSCANJNL".to_vec();
+        older.extend(wire::encode(&key()).unwrap());
+        for bytes in
+            [&b""[..], b"KSCANJN", MAGIC, b"KSCANJN2xxxxxxxxxxxxxxxx", b"PK\x03\x04", &older]
         {
             std::fs::write(&path, bytes).unwrap();
             assert!(matches!(Journal::read(&path), Err(JournalError::NotAJournal(_))), "{bytes:?}");

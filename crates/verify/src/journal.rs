@@ -89,16 +89,6 @@ fn check_key(key: &JournalKey, config: &ScanConfig, fingerprint: &str) -> Result
 
 /// That a run in `scan.json` is as its entry has it.
 fn check_entry(entry: &Entry, run: &RunDocument) -> Result<(), Violation> {
-    // Debug texts of floats tell all of them apart.
-    fn same<T: std::fmt::Debug>(
-        field: &str,
-        found: T,
-        run: (&RunDocument, T),
-    ) -> Result<(), Violation> {
-        let (run, expected) = run;
-        let what = format_args!("{field} of the run {}", name(run));
-        equal(FILE, what, format!("{found:?}"), format!("{expected:?}"))
-    }
     let log = |log: String| format!("logs/{log}");
     match entry {
         Entry::Finished(record) => {
@@ -110,6 +100,7 @@ fn check_entry(entry: &Entry, run: &RunDocument) -> Result<(), Violation> {
             same("init_rows", &record.init_rows, (run, &run.init_rows))?;
             same("digest", Some(&record.digest), (run, run.digest.as_ref()))?;
             same("attempts", record.attempt.0, (run, run.attempts))?;
+            check_placement((record.placement.slot, record.placement.started_s), run)?;
             // What it cost. An earlier version may not have kept all of it.
             for (field, found, expected) in [
                 ("wall_s", usage.wall_s, run.wall_s),
@@ -135,10 +126,29 @@ fn check_entry(entry: &Entry, run: &RunDocument) -> Result<(), Violation> {
         Entry::Failed(failed) => {
             same("status", RunStatus::Failed, (run, run.status))?;
             same("attempts", failed.attempt.0, (run, run.attempts))?;
+            check_placement((failed.placement.slot, failed.placement.started_s), run)?;
+            same("wall_s", failed.wall_s, (run, run.wall_s.unwrap_or(failed.wall_s)))?;
             same("log", &log(failed.run.log_name(failed.attempt)), (run, &run.log))?;
             same("error", Some(&failed.error), (run, run.error.as_ref()))
         }
     }
+}
+
+/// That `field` of a run is the same here and there. Debug texts of floats tell all of them apart.
+fn same<T: std::fmt::Debug>(
+    field: &str,
+    found: T,
+    run: (&RunDocument, T),
+) -> Result<(), Violation> {
+    let (run, expected) = run;
+    let what = format_args!("{field} of the run {}", name(run));
+    equal(FILE, what, format!("{found:?}"), format!("{expected:?}"))
+}
+
+/// That a run in `scan.json` had the slot, and was started in the second, that its entry says.
+fn check_placement((slot, started_s): (u32, f64), run: &RunDocument) -> Result<(), Violation> {
+    same("slot", slot, (run, run.slot.unwrap_or(slot)))?;
+    same("started_s", started_s, (run, run.started_s.unwrap_or(started_s)))
 }
 
 /// That the journal's centroids of a best run are those of its `model`, to the bit.

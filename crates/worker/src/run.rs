@@ -39,6 +39,8 @@ pub(crate) fn run(
         info_span!("run", k = run.k, init_id = run.init_id, attempt = job.attempt.0).entered();
     info!(
         pid = std::process::id(),
+        slot = job.placement.slot,
+        started_s = job.placement.started_s,
         seed = job.seed,
         engine = %job.engine,
         simd = %simd.level(),
@@ -126,6 +128,7 @@ fn record(job: &Job, fit: Fit, digest: Digest, usage: Usage) -> (RunRecord, Vec<
     let record = RunRecord {
         run: job.run,
         attempt: job.attempt,
+        placement: job.placement,
         centroids: fit.centroids.into_raw_vec_and_offset().0,
         init_centers: fit.init_centers.into_raw_vec_and_offset().0,
         init_rows: fit.init_rows,

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use kscan_dataset::{Builtin, Dataset, Source, load};
 use kscan_kmeans::{DEFINITION_VERSION, Data, Engine, Fit, Init, Parameters, Simd, fit};
-use kscan_protocol::{Attempt, RunId, RunRecord, Usage};
+use kscan_protocol::{Attempt, Placement, RunId, RunRecord, Usage};
 use kscan_results::{
     BestModel, BestRun, DataDocument, Dispatch, ElbowDocument, Entry, Environment, FailedRun,
     InitMethod, Journal, JournalKey, LabelsDocument, Launcher, RunDocument, RunFolder, ScaleMethod,
@@ -76,8 +76,13 @@ impl Scan {
         let (mut documents, mut done) = (Vec::new(), Vec::new());
         for run in runs {
             if plan.fails == Some(run) {
-                let failed =
-                    FailedRun { run, attempt: Attempt(3), error: "killed by SIGKILL".to_owned() };
+                let failed = FailedRun {
+                    run,
+                    attempt: Attempt(3),
+                    placement: Placement { slot: 1, started_s: 2.0 },
+                    wall_s: 0.75,
+                    error: "killed by SIGKILL".to_owned(),
+                };
                 documents.push(RunDocument::from(&failed));
                 journal.append(&Entry::Failed(failed)).unwrap();
                 continue;
@@ -154,6 +159,7 @@ fn do_run(plan: &Plan, data: Data<'_>, run: RunId) -> (RunRecord, Vec<u32>) {
     let record = RunRecord {
         run,
         attempt: Attempt::FIRST,
+        placement: Placement { slot: 0, started_s: 0.5 },
         digest: fit.digest(),
         centroids: fit.centroids.into_raw_vec_and_offset().0,
         init_centers: fit.init_centers.into_raw_vec_and_offset().0,

@@ -87,7 +87,7 @@ fn index(scan: &Scan, is_best: bool) -> usize {
 #[test]
 fn other_records() {
     let scan = Scan::make(Plan::default());
-    let changes: [(&str, Change); 15] = [
+    let changes: [(&str, Change); 17] = [
         ("inertia", |record| {
             record.inertia = record.inertia.next_down();
         }),
@@ -98,6 +98,8 @@ fn other_records() {
         }),
         ("init_rows", |record| record.init_rows.swap(0, 1)),
         ("attempts", |record| record.attempt.0 += 1),
+        ("slot", |record| record.placement.slot += 1),
+        ("started_s", |record| record.placement.started_s += 1.0),
         ("wall_s", |record| record.usage.wall_s += 1.0),
         ("cpu_s", |record| record.usage.cpu_s += 1.0),
         ("load_s", |record| record.usage.load_s += 1.0),
@@ -156,6 +158,8 @@ fn other_entries() {
         Entry::Failed(FailedRun {
             run: RunId { k, init_id: 1 },
             attempt: kscan_protocol::Attempt(3),
+            placement: kscan_protocol::Placement::default(),
+            wall_s: 1.5,
             error: "x".to_owned(),
         })
     };

@@ -197,7 +197,7 @@ fn forged_with_its_tables() {
     };
     let best = (0..10).find(|&index| is_best(index)).unwrap();
     let other = (0..10).find(|&index| !is_best(index)).unwrap();
-    let forges: [(&str, Forge); 14] = [
+    let forges: [(&str, Forge); 16] = [
         ("inertia", |run| run.inertia = run.inertia.map(f64::next_up)),
         ("n_iter", |run| run.n_iter = run.n_iter.map(|n| n + 1)),
         ("stop", |run| run.stop = Some(kscan_kmeans::Stop::Shift)),
@@ -208,6 +208,8 @@ fn forged_with_its_tables() {
             run.digest = serde_json::from_value(json!(digest)).unwrap();
         }),
         ("attempts", |run| run.attempts += 1),
+        ("slot", |run| run.slot = Some(7)),
+        ("started_s", |run| run.started_s = Some(1.0)),
         ("wall_s", |run| run.wall_s = Some(1.0)),
         ("cpu_s", |run| run.cpu_s = Some(1.0)),
         ("seed_s", |run| run.seed_s = Some(1.0)),
