@@ -8,6 +8,7 @@
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use kscan_kmeans::{Engine, SimdLevel};
+use kscan_results::ImageShape;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -147,6 +148,11 @@ pub(crate) struct RunArgs {
     /// How labels are found; every engine gives the same bits
     #[arg(long, default_value_t = Engine::Fast)]
     pub(crate) engine: Engine,
+
+    /// Rows are pictures of this height and width in pixels, as '28x28', and are shown as such
+    /// [default: what a file of three dimensions says]
+    #[arg(long, value_name = "HxW")]
+    pub(crate) image_shape: Option<ImageShape>,
 
     /// Vector instructions to use instead of the best there are; every level gives the same bits
     #[arg(long, hide = true)]

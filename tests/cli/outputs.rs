@@ -2,7 +2,7 @@
 
 use crate::harness::{Scan, Scratch, contents, digits, gzip, npy, npy_f64};
 use ndarray::{Array1, Array2, ArrayView1};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 
@@ -58,6 +58,7 @@ fn scan_json_has_every_key_of_the_contract() {
     assert_eq!((&data["name"], &data["rows"]), (&"digits".into(), &1797.into()));
     assert_eq!((&data["cols"], &data["dtype"]), (&64.into(), &"uint8".into()));
     assert_eq!(data["constant_cols"], 3);
+    assert_eq!(data["image_shape"], json!([8, 8]));
     assert!(text(data, "fingerprint").len() >= 32);
 
     let runs = json["runs"].as_array().expect("runs");

@@ -27,6 +27,8 @@ fn a_wrong_command_line_ends_with_2_and_touches_nothing() {
         ("--engine fastest", "--engine"),
         ("--simd mmx", "--simd"),
         ("--progress loud", "--progress"),
+        ("--image-shape 8", "--image-shape"),
+        ("--image-shape 8x9", "--image-shape"),
         ("-q -v", "--quiet"),
         ("more", "more"),
     ] {

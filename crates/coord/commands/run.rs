@@ -8,7 +8,9 @@ use crate::scan::first_centroids::GivenCentroids;
 use crate::scan::{plan, prepare};
 use jiff::Timestamp;
 use kscan_dataset::{Source, load};
-use kscan_results::{Dispatch, InitMethod, Launcher, RunFolder, ScaleMethod, ScanConfig};
+use kscan_results::{
+    Dispatch, ImageShape, InitMethod, Launcher, RunFolder, ScaleMethod, ScanConfig,
+};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -31,6 +33,9 @@ pub(crate) fn run(args: &RunArgs, started: Instant) -> Result<Exit, Failure> {
     // Everything that can be wrong with the data is found before anything is written.
     let dataset = load(&source, args.labels.as_deref())?;
     prepare::check_rows(&config, &dataset.name, dataset.table.rows())?;
+    if let Some(shape) = config.image_shape {
+        check_image_shape(shape, dataset.table.cols() as u64)?;
+    }
     let given = given(&config, dataset.table.cols())?;
     let key = plan::journal_key(
         &config,
@@ -52,6 +57,18 @@ pub(crate) fn run(args: &RunArgs, started: Instant) -> Result<Exit, Failure> {
         display: &args.display,
     })?;
     finish(&scanned, &args.display)
+}
+
+/// Refuses a shape of pictures that rows of `cols` columns do not have.
+pub(super) fn check_image_shape(shape: ImageShape, cols: u64) -> Result<(), Failure> {
+    if shape.pixels() == cols {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Exit::Usage,
+        format!("--image-shape {shape} is {} pixels, and rows have {cols} columns", shape.pixels()),
+        "give a height and a width whose product is the number of columns",
+    ))
 }
 
 /// The file of first centroids, where there is one.
@@ -103,6 +120,7 @@ fn resolve(args: &RunArgs, source: &Source) -> Result<ScanConfig, Failure> {
         retries: args.retries,
         timeout_s: args.timeout.map(|timeout| timeout.as_secs_f64()),
         engine: args.engine,
+        image_shape: args.image_shape,
     })
 }
 

@@ -16,8 +16,8 @@ use kscan_dataset::Dataset;
 use kscan_kmeans::{DEFINITION_VERSION, Rows, Simd, SimdLevel};
 use kscan_protocol::{Attempt, FirstCentroids, Job, PROTOCOL_VERSION, Placement, RunId, RunRecord};
 use kscan_results::{
-    DataDocument, ElbowDocument, Environment, FailedRun, InitMethod, Journal, JournalKey,
-    LabelsDocument, RunFolder, ScanConfig, ScanDocument, ScanStatus, Timing,
+    DataDocument, ElbowDocument, Environment, FailedRun, ImageShape, InitMethod, Journal,
+    JournalKey, LabelsDocument, RunFolder, ScanConfig, ScanDocument, ScanStatus, Timing,
 };
 use procfs::Current;
 use std::path::PathBuf;
@@ -212,6 +212,7 @@ fn begin(config: &ScanConfig, dataset: &Dataset, fingerprint: &str, simd: Simd) 
             cols: table.cols() as u64,
             dtype: table.dtype().to_string(),
             constant_cols: 0,
+            image_shape: config.image_shape.or_else(|| ImageShape::of_array(table.shape())),
             fingerprint: fingerprint.to_owned(),
             labels: dataset.labels.as_ref().map(|labels| LabelsDocument {
                 classes: labels.classes(),

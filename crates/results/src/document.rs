@@ -1,6 +1,6 @@
 //! `scan.json`: the one file that a script needs.
 
-use crate::{FailedRun, FileError, RunFolder, write_atomically};
+use crate::{FailedRun, FileError, ImageShape, RunFolder, write_atomically};
 use jiff::Timestamp;
 use kscan_kmeans::{Counters, Digest, Engine, RowIndex, Stop};
 use kscan_protocol::{RunId, RunRecord};
@@ -112,6 +112,8 @@ pub struct ScanConfig {
     pub timeout_s: Option<f64>,
     /// How labels are found.
     pub engine: Engine,
+    /// How a row is a picture, where that was said.
+    pub image_shape: Option<ImageShape>,
 }
 
 /// Where first centroids come from.
@@ -169,6 +171,8 @@ pub struct DataDocument {
     pub dtype: String,
     /// Columns that are constant.
     pub constant_cols: u64,
+    /// How a row is a picture, where it is one: as the configuration says, or the file.
+    pub image_shape: Option<ImageShape>,
     /// Hash over the values.
     pub fingerprint: String,
     /// The labels, where they are known.

@@ -18,6 +18,7 @@
 mod atomic;
 mod document;
 mod folder;
+mod image_shape;
 mod journal;
 mod model;
 pub mod tables;
@@ -28,6 +29,7 @@ pub use document::{
     Launcher, RunDocument, RunStatus, ScaleMethod, ScanConfig, ScanDocument, ScanStatus, Timing,
 };
 pub use folder::{NewFolder, RunFolder};
+pub use image_shape::{ImageShape, ParseImageShapeError};
 pub use journal::{Entry, FailedRun, Journal, JournalError, JournalKey, Recovered};
 pub use model::{BestModel, ModelError};
 

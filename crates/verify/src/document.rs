@@ -3,7 +3,7 @@
 use crate::violation::{Violation, ensure, equal, equal_lists, impossible, unreadable};
 use kscan_dataset::Dataset;
 use kscan_results::{
-    BestRun, ElbowDocument, InitMethod, RunDocument, RunFolder, RunStatus, ScanConfig,
+    BestRun, ElbowDocument, ImageShape, InitMethod, RunDocument, RunFolder, RunStatus, ScanConfig,
     ScanDocument, ScanStatus,
 };
 use serde_json::Value;
@@ -73,6 +73,11 @@ impl Document {
         if !(self.has_no_results() && data.constant_cols == 0) {
             equal(FILE, "data.constant_cols", data.constant_cols, constant_cols)?;
         }
+        let image_shape = self.typed.config.image_shape;
+        let image_shape = image_shape.or_else(|| ImageShape::of_array(table.shape()));
+        let pixels = image_shape.is_none_or(|shape| shape.pixels() == table.cols() as u64);
+        ensure(pixels, FILE, "config.image_shape does not fit the columns")?;
+        ensure(data.image_shape == image_shape, FILE, "data.image_shape is not that of the data")?;
         match (&data.labels, &dataset.labels) {
             (Some(found), Some(labels)) => {
                 let classes = labels.classes();

@@ -6,8 +6,8 @@ use kscan_kmeans::{DEFINITION_VERSION, Data, Engine, Fit, Init, Parameters, Simd
 use kscan_protocol::{Attempt, Placement, RunId, RunRecord, Usage};
 use kscan_results::{
     BestModel, BestRun, DataDocument, Dispatch, ElbowDocument, Entry, Environment, FailedRun,
-    InitMethod, Journal, JournalKey, LabelsDocument, Launcher, RunDocument, RunFolder, ScaleMethod,
-    ScanConfig, ScanDocument, ScanStatus, Timing, tables,
+    ImageShape, InitMethod, Journal, JournalKey, LabelsDocument, Launcher, RunDocument, RunFolder,
+    ScaleMethod, ScanConfig, ScanDocument, ScanStatus, Timing, tables,
 };
 use kscan_select::{CurvePoint, best_per_k, contingency, find_elbow};
 use kscan_shared::{Place, Scaler, Scaling, SharedFile};
@@ -286,6 +286,7 @@ fn document(plan: &Plan, constant_cols: u64) -> ScanDocument {
             retries: 2,
             timeout_s: Some(60.0),
             engine: Engine::Plain,
+            image_shape: None,
         },
         data: DataDocument {
             name: name.clone(),
@@ -293,6 +294,7 @@ fn document(plan: &Plan, constant_cols: u64) -> ScanDocument {
             cols: table.cols() as u64,
             dtype: table.dtype().to_string(),
             constant_cols,
+            image_shape: ImageShape::of_array(table.shape()),
             fingerprint: table.fingerprint().to_string(),
             labels: labels.as_ref().map(|labels| LabelsDocument {
                 classes: labels.classes(),
