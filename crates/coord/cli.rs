@@ -159,7 +159,18 @@ pub(crate) struct RunArgs {
     pub(crate) simd: Option<SimdLevel>,
 
     #[command(flatten)]
+    pub(crate) workers: WorkerArgs,
+
+    #[command(flatten)]
     pub(crate) display: DisplayArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WorkerArgs {
+    /// Start this program, with the arguments of a worker, instead of this executable: for what has
+    /// to stand between the two, as a debugger or another machine's shell
+    #[arg(long, hide = true, value_name = "PATH", default_value = "/proc/self/exe")]
+    pub(crate) worker_program: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -190,6 +201,9 @@ pub(crate) struct ResumeArgs {
     /// Memory that the scan may take, as '8GiB'
     #[arg(long, value_name = "LIMIT")]
     pub(crate) memory: Option<ByteSize>,
+
+    #[command(flatten)]
+    pub(crate) workers: WorkerArgs,
 
     #[command(flatten)]
     pub(crate) display: DisplayArgs,

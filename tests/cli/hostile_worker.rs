@@ -1,8 +1,5 @@
 //! Workers that cannot work, or cannot even start, because the machine will not: told apart, named,
 //! tried again, and nothing else is taken down.
-//!
-//! From outside a worker's frames cannot be cut short or filled with garbage: that the program has no
-//! hook for a false worker is on purpose. The tests of `protocol::wire` do that to the decoder.
 
 use crate::harness::{
     Live, Scratch, attempt_of, contents, eventually, kind, limit, live_workers, noise, npy, send,
@@ -84,17 +81,22 @@ fn a_run_without_memory_each_time_fails_for_good_and_is_named() {
     assert!(scratch.join(log).is_file(), "{log}");
     let scan = scratch.scan("scan");
     assert_eq!((scan.status(), scan.digests().len()), ("partial", 2));
-    assert!(scan.run(k, 0)["error"].as_str().expect("an error").contains("SIGABRT"));
+    let error = scan.run(k, 0)["error"].as_str().expect("an error");
+    for words in ["SIGABRT: memory allocation of ", " bytes failed", "(out of memory, likely by "] {
+        assert!(error.contains(words), "no {words:?} in {error:?}");
+    }
+    let summary = scratch.kscan("report scan").run().exits(0).stdout;
+    assert!(summary.contains(&format!("{error}, see scan/logs/k0{k}-i00.a1.jsonl")), "{summary}");
     scratch.kscan("resume scan").run().exits(0);
     assert_eq!(scratch.scan("scan").digests(), scratch.scan("undisturbed").digests());
 }
 
-/// Asserts that workers could not be started while `resource` was short, and that it says so.
-fn assert_not_started(failed: &Value) {
+/// Asserts that a worker could not be started because of `limit`, and that it says so.
+fn assert_not_started(failed: &Value, limit: &str) {
     let error = failed["error"].as_str().expect("an error");
     assert!(error.contains("could not be started"), "{failed}");
     let likely = failed["likely"].as_str().expect("a likely cause");
-    assert!(likely.contains("limit on processes or open files"), "{failed}");
+    assert!(likely.contains(limit), "{failed}");
 }
 
 #[test]
@@ -106,7 +108,7 @@ fn workers_that_cannot_be_started_for_want_of_open_files_are_tried_again() {
     limit(scan.pid(), Resource::Nofile, Some(3));
     for _ in 0..3 {
         let failed = scan.wait_for("attempt_failed", |event| kind(event) == "attempt_failed");
-        assert_not_started(&failed);
+        assert_not_started(&failed, "open files (ulimit -n)");
         assert!(attempt_of(&failed).0 > 3, "{failed}");
     }
     limit(scan.pid(), Resource::Nofile, Some(256));
@@ -145,7 +147,7 @@ fn where_no_further_process_is_allowed_runs_fail_for_good_and_resume_makes_up_fo
     let mut failed = BTreeSet::new();
     for _ in 0..4 {
         let event = scan.wait_for("attempt_failed", |event| kind(event) == "attempt_failed");
-        assert_not_started(&event);
+        assert_not_started(&event, "processes (ulimit -u");
         failed.insert(attempt_of(&event));
     }
     assert_eq!(Vec::from_iter(failed), [(4, 0, 1), (4, 0, 2), (5, 0, 1), (5, 0, 2)]);

@@ -3,6 +3,7 @@
 mod commands;
 mod data_errors;
 mod disk;
+mod false_worker;
 mod formats;
 mod given;
 mod harness;

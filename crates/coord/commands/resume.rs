@@ -50,6 +50,7 @@ pub(crate) fn resume(args: &ResumeArgs, started: Instant) -> Result<Exit, Failur
         simd: None,
         memory: args.memory.map(|limit| limit.as_u64()),
         keep_shared: false,
+        worker_program: args.workers.worker_program.clone(),
         display: &args.display,
     })?;
     finish(&scanned, &args.display)

@@ -54,6 +54,7 @@ pub(crate) fn run(args: &RunArgs, started: Instant) -> Result<Exit, Failure> {
         simd: args.simd,
         memory: args.memory.map(|limit| limit.as_u64()),
         keep_shared: args.keep_shared,
+        worker_program: args.workers.worker_program.clone(),
         display: &args.display,
     })?;
     finish(&scanned, &args.display)

@@ -23,8 +23,10 @@ use tokio::time::Instant;
 const BACK_OFF: Duration = Duration::from_millis(100);
 
 /// How runs are to be dispatched.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Policy {
+    /// What is started as a worker.
+    pub(crate) program: PathBuf,
     pub(crate) n_proc: usize,
     pub(crate) dispatch: Dispatch,
     pub(crate) retries: u32,
@@ -192,6 +194,7 @@ impl<S: Scan> Dispatcher<'_, S> {
             let placement = Placement { slot: self.free_slot(), started_s: self.scan.now() };
             let order = Order {
                 job: self.scan.job(run, attempt, placement),
+                program: self.policy.program.clone(),
                 timeout: self.policy.timeout,
                 frame_limit: self.policy.frame_limit,
                 stopping: self.stopping.subscribe(),
@@ -241,11 +244,11 @@ impl<S: Scan> Dispatcher<'_, S> {
             Ended::Stopped => return,
             Ended::Failed(error) => error,
         };
-        let text = error.to_string();
+        let explained = error.explained();
         let failures = self.failures.entry(run).or_default();
         failures.count += 1;
         let repeated = error.is_same_panic(&failures.last_error);
-        failures.last_error.clone_from(&text);
+        failures.last_error.clone_from(&explained);
         let pause = BACK_OFF * 2_u32.pow((failures.count - 1).min(10));
         let retried = !error.is_final()
             && !repeated
@@ -254,7 +257,7 @@ impl<S: Scan> Dispatcher<'_, S> {
         self.scan.event(Event::AttemptFailed {
             run,
             attempt,
-            error: text.clone(),
+            error: error.to_string(),
             likely: error.likely(),
             log: self.scan.log(run, attempt),
             retried,
@@ -266,7 +269,8 @@ impl<S: Scan> Dispatcher<'_, S> {
             self.waiting.push_front(waiting);
         } else if *self.stopping.borrow() == Stopping::No {
             let wall_s = self.scan.now() - placement.started_s;
-            self.write(Entry::Failed(FailedRun { run, attempt, placement, wall_s, error: text }));
+            let failed = FailedRun { run, attempt, placement, wall_s, error: explained };
+            self.write(Entry::Failed(failed));
         }
     }
 

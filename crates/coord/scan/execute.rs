@@ -3,6 +3,7 @@
 use crate::cli::DisplayArgs;
 use crate::events::{Event, LogSink, Sink};
 use crate::exit::{Exit, Failure};
+use crate::scan::attempt_log::AttemptLogSink;
 use crate::scan::dispatch::{self, Dispatched, Policy};
 use crate::scan::first_centroids::GivenCentroids;
 use crate::scan::memory::Need;
@@ -41,6 +42,8 @@ pub(crate) struct Order<'a> {
     /// Bytes that the scan may take.
     pub(crate) memory: Option<u64>,
     pub(crate) keep_shared: bool,
+    /// What is started as a worker.
+    pub(crate) worker_program: PathBuf,
     pub(crate) display: &'a DisplayArgs,
 }
 
@@ -86,7 +89,8 @@ async fn execute_async(order: Order<'_>) -> Result<Scanned, Failure> {
     folder.remove_temporaries()?;
     let log_filter = logging::filter(display.verbose);
     logging::start(&folder, &log_filter, display.verbose > 0)?;
-    let mut sinks = Sinks(vec![Box::new(LogSink), progress::sink(display)]);
+    let mut sinks =
+        Sinks(vec![Box::new(LogSink), Box::new(AttemptLogSink), progress::sink(display)]);
 
     let planned = plan::runs(&config);
     sinks.event(&Event::ScanStarted {
@@ -134,7 +138,7 @@ async fn execute_async(order: Order<'_>) -> Result<Scanned, Failure> {
         clock: Clock::after(&done, started),
         sinks,
     };
-    let policy = policy(&config, rows);
+    let policy = policy(&config, rows, order.worker_program);
     let Dispatched { mut finished, failed, stopped } =
         dispatch::dispatch(&mut scan, policy, runs, journal, &mut signals).await?;
     let Running { labels, mut sinks, .. } = scan;
@@ -256,7 +260,7 @@ fn cpu_s(finished: &[RunRecord]) -> f64 {
     workers + own.tv_sec as f64 + own.tv_nsec as f64 * 1e-9
 }
 
-fn policy(config: &ScanConfig, rows: Rows<'_>) -> Policy {
+fn policy(config: &ScanConfig, rows: Rows<'_>, program: PathBuf) -> Policy {
     let k = config.k_high as usize;
     // At most: labels of 5 bytes, centroids and first centroids of 12 a value, init rows of 9, and
     // room for the rest.
@@ -267,6 +271,7 @@ fn policy(config: &ScanConfig, rows: Rows<'_>) -> Policy {
         .saturating_add(k.saturating_mul(9))
         .saturating_add(1 << 16);
     Policy {
+        program,
         n_proc: config.n_proc as usize,
         dispatch: config.dispatch,
         retries: config.retries,

@@ -1,14 +1,13 @@
 //! How much memory a scan takes, and how much there is: worked out before it is taken.
 
 use crate::exit::{Exit, Failure};
+use crate::scan::cgroup::MemoryGroup;
 use indicatif::HumanBytes;
 use kscan_dataset::{Dtype, Table};
 use kscan_kmeans::{Layout, Rows};
 use kscan_results::ScanConfig;
 use kscan_shared::{Shape, SharedFile};
-use procfs::process::Process;
 use procfs::{Current, Meminfo};
-use std::path::Path;
 
 /// What a worker has before it has looked at any data: its stack, its heap's first pages, and the
 /// parts of the executable that it writes to.
@@ -90,27 +89,13 @@ impl Need {
 /// Where neither can be read, everything.
 fn free() -> u64 {
     let machine = Meminfo::current().ok().and_then(|memory| memory.mem_available);
-    let groups = Process::myself().and_then(|process| process.cgroups()).ok();
-    let groups = groups.into_iter().flatten().flat_map(|group| {
-        let (root, limit, usage) = if group.hierarchy == 0 {
-            ("/sys/fs/cgroup", "memory.max", "memory.current")
-        } else if group.controllers.iter().any(|controller| controller == "memory") {
-            ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes")
-        } else {
-            return Vec::new();
-        };
-        let group = Path::new(root).join(group.pathname.trim_start_matches('/'));
-        let bytes = |folder: &Path, name| -> Option<u64> {
-            std::fs::read_to_string(folder.join(name)).ok()?.trim().parse().ok()
-        };
-        // A limit holds for all groups below it. "max" is no number, and none.
-        group
-            .ancestors()
-            .take_while(|folder| folder.starts_with(root))
-            .filter_map(|folder| Some(bytes(folder, limit)?.saturating_sub(bytes(folder, usage)?)))
-            .collect()
-    });
+    let groups = MemoryGroup::own().into_iter().filter_map(|group| group.free());
     machine.into_iter().chain(groups).min().unwrap_or(u64::MAX)
+}
+
+/// How many processes of its cgroups the kernel has killed for want of memory.
+pub(crate) fn oom_kills() -> u64 {
+    MemoryGroup::own().iter().map(MemoryGroup::oom_kills).sum()
 }
 
 #[cfg(test)]

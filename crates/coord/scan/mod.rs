@@ -7,6 +7,8 @@
 //! ```
 
 pub(crate) mod attempt;
+pub(crate) mod attempt_log;
+pub(crate) mod cgroup;
 pub(crate) mod dispatch;
 pub(crate) mod execute;
 pub(crate) mod first_centroids;

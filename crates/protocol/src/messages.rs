@@ -247,6 +247,8 @@ pub enum FailureKind {
     Parameters,
     /// The worker panicked.
     Panic,
+    /// There is no memory for the run.
+    Memory,
 }
 
 #[cfg(test)]

@@ -32,11 +32,14 @@ use std::time::Instant;
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
     /// Standard input or output is not a working pipe.
-    #[error("the pipe to the coordinator does not work")]
+    #[error("the pipe to the coordinator does not work: {0}")]
     Pipe(#[from] io::Error),
     /// What came on standard input is no job.
     #[error("standard input holds no job: {0}")]
     Job(String),
+    /// The thread that waits for the coordinator's end cannot be started.
+    #[error("cannot start the thread that watches standard input: {0}")]
+    Watch(io::Error),
     /// The coordinator died before the worker had started.
     #[error("the coordinator, process {0}, is gone")]
     Orphan(u32),
@@ -54,7 +57,7 @@ pub fn work(coordinator: u32, started: Instant) -> Result<ExitCode, WorkerError>
     let mut channel = Channel::take_over_stdout()?;
     channel::die_with(coordinator)?;
     let job = channel::read_job()?;
-    channel::watch_stdin()?;
+    channel::watch_stdin().map_err(WorkerError::Watch)?;
 
     let outcome = if job.protocol == PROTOCOL_VERSION {
         guarded(&mut channel, &job, started)

@@ -7,14 +7,26 @@ use kscan_kmeans::{
 use kscan_protocol::{
     FailureKind, FirstCentroids, Iterated, Job, Report, RunFailure, RunRecord, Usage,
 };
-use kscan_shared::{Shape, SharedMap};
+use kscan_shared::{Shape, SharedError, SharedMap};
 use rustix::time::{ClockId, clock_gettime};
+use std::io;
 use std::time::Instant;
 use tracing::{info, info_span, warn};
 
 #[expect(clippy::needless_pass_by_value, reason = "made for map_err")]
 fn parameters_failure(message: impl ToString) -> RunFailure {
     RunFailure { kind: FailureKind::Parameters, message: message.to_string() }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "made for map_err")]
+fn shared_failure(error: SharedError) -> RunFailure {
+    let kind = match &error {
+        SharedError::Open { source, .. } if source.kind() == io::ErrorKind::OutOfMemory => {
+            FailureKind::Memory
+        }
+        _ => FailureKind::Shared,
+    };
+    RunFailure { kind, message: error.to_string() }
 }
 
 /// The SIMD level that the job asks for, or the best there is.
@@ -55,8 +67,7 @@ pub(crate) fn run(
             usize::try_from(size).map_err(|_| parameters_failure("the data is beyond memory"))
         };
         let shape = Shape { n: size(job.shape.0)?, d: size(job.shape.1)? };
-        SharedMap::open(&job.shared, shape)
-            .map_err(|error| RunFailure { kind: FailureKind::Shared, message: error.to_string() })?
+        SharedMap::open(&job.shared, shape).map_err(shared_failure)?
     };
     let loaded = Instant::now();
     let parameters = parameters(job, simd)?;
