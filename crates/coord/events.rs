@@ -4,7 +4,7 @@
 //! same events.
 
 use kscan_kmeans::Stop;
-use kscan_protocol::{Attempt, Iterated, RunId};
+use kscan_protocol::{Attempt, Iterated, Placement, RunId};
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -56,6 +56,9 @@ pub(crate) enum Event {
         #[serde(flatten)]
         run: RunId,
         attempt: Attempt,
+        #[serde(flatten)]
+        placement: Placement,
+        wall_s: f64,
         error: String,
         likely: Option<&'static str>,
         log: PathBuf,
@@ -70,6 +73,8 @@ pub(crate) enum Event {
         n_iter: u32,
         stop: Stop,
         wall_s: f64,
+        seed_s: f64,
+        iterate_s: f64,
         private_bytes: u64,
         /// Fewer clusters have rows than there are.
         empty_clusters: u32,
@@ -134,10 +139,22 @@ impl Sink for LogSink {
             Event::RunStderr { run, attempt, line } => {
                 warn!(k = run.k, init_id = run.init_id, attempt = attempt.0, line, "stderr");
             }
-            Event::AttemptFailed { run, attempt, error, likely, log, retried } => warn!(
+            Event::AttemptFailed {
+                run,
+                attempt,
+                placement,
+                wall_s,
+                error,
+                likely,
+                log,
+                retried,
+            } => warn!(
                 k = run.k,
                 init_id = run.init_id,
                 attempt = attempt.0,
+                slot = placement.slot,
+                started_s = placement.started_s,
+                wall_s,
                 error,
                 likely,
                 log = %log.display(),

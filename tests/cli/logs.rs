@@ -77,7 +77,7 @@ fn lines_can_be_chosen_by_run_and_attempt() {
 }
 
 #[test]
-fn a_runs_log_tells_of_loading_seeding_and_every_iteration() {
+fn a_runs_log_tells_of_every_phase_and_iteration() {
     let scratch = scanned();
     let lines = logs(&scratch, "--k 4 --init 1 --json");
     let lines: Vec<Value> =
@@ -91,7 +91,7 @@ fn a_runs_log_tells_of_loading_seeding_and_every_iteration() {
         assert!(line["inertia"].as_f64().expect("inertia") > 0.0);
         assert!(line["rows_changed"].as_u64().expect("rows_changed") <= 1797);
     }
-    let spans = ["load", "seed", "iterate"];
+    let spans = ["prepare", "seed", "iterate", "write"];
     for name in spans {
         assert!(lines.iter().any(|line| line["span"]["name"] == name), "no span {name}");
     }

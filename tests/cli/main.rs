@@ -16,5 +16,6 @@ mod scan;
 mod signals;
 mod soak;
 mod suspend;
+mod trace;
 mod usage;
 mod workers;

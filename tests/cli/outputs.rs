@@ -154,6 +154,7 @@ fn the_folder_holds_what_the_contract_says_and_nothing_else() {
             "logs/k03-i01.a1.jsonl",
             "runs.csv",
             "scan.json",
+            "trace.json",
         ]
     );
     assert_eq!(scratch.contents()[0], "scan");

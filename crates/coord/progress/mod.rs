@@ -32,7 +32,7 @@ impl Sink for Silent {
 /// What has gone wrong, in one line; `None` of events that are no trouble.
 fn trouble(event: &Event) -> Option<String> {
     let line = match event {
-        Event::AttemptFailed { run, attempt, error, likely, log, retried } => {
+        Event::AttemptFailed { run, attempt, error, likely, log, retried, .. } => {
             let likely = likely.map_or_else(String::new, |likely| format!(" ({likely})"));
             let next = if *retried { "; trying again" } else { "" };
             format!("{run} attempt {}: {error}{likely}{next}, see {}", attempt.0, log.display())

@@ -43,6 +43,8 @@ pub(crate) struct Dispatched {
     pub(crate) failed: Vec<FailedRun>,
     /// The signal that stopped it, where one did.
     pub(crate) stopped: Option<StopSignal>,
+    /// As long as someone has it, the scan counts as running.
+    pub(crate) journal: Option<Journal>,
 }
 
 /// What the dispatcher asks the scan for and tells it.
@@ -163,9 +165,7 @@ pub(crate) async fn dispatch<S: Scan>(
             () = wake => {}
         }
     }
-    if let Some(journal) = dispatcher.journal {
-        journal.finish();
-    }
+    dispatcher.ended.journal = dispatcher.journal.and_then(JournalThread::finish);
     match failure {
         Some(failure) => Err(failure),
         None => Ok(dispatcher.ended),
@@ -254,9 +254,12 @@ impl<S: Scan> Dispatcher<'_, S> {
             && !repeated
             && failures.count <= self.policy.retries
             && *self.stopping.borrow() == Stopping::No;
+        let wall_s = self.scan.now() - placement.started_s;
         self.scan.event(Event::AttemptFailed {
             run,
             attempt,
+            placement,
+            wall_s,
             error: error.to_string(),
             likely: error.likely(),
             log: self.scan.log(run, attempt),
@@ -268,7 +271,6 @@ impl<S: Scan> Dispatcher<'_, S> {
             // In front: a batch tries again what has failed before it goes on.
             self.waiting.push_front(waiting);
         } else if *self.stopping.borrow() == Stopping::No {
-            let wall_s = self.scan.now() - placement.started_s;
             let failed = FailedRun { run, attempt, placement, wall_s, error: explained };
             self.write(Entry::Failed(failed));
         }
@@ -294,6 +296,8 @@ impl<S: Scan> Dispatcher<'_, S> {
                     n_iter: record.n_iter,
                     stop: record.stop,
                     wall_s: record.usage.wall_s,
+                    seed_s: record.usage.seed_s,
+                    iterate_s: record.usage.iterate_s,
                     private_bytes: record.usage.private_bytes,
                     empty_clusters: record.run.k - record.distinct_clusters,
                 });

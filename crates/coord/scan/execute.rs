@@ -139,7 +139,8 @@ async fn execute_async(order: Order<'_>) -> Result<Scanned, Failure> {
         sinks,
     };
     let policy = policy(&config, rows, order.worker_program);
-    let Dispatched { mut finished, failed, stopped } =
+    let clock = scan.clock;
+    let Dispatched { mut finished, failed, stopped, journal } =
         dispatch::dispatch(&mut scan, policy, runs, journal, &mut signals).await?;
     let Running { labels, mut sinks, .. } = scan;
     document.timing.scan_s = started.elapsed().as_secs_f64() - document.timing.prepare_s;
@@ -148,12 +149,14 @@ async fn execute_async(order: Order<'_>) -> Result<Scanned, Failure> {
     let reduced = reduce::reduce(&finished, &failed);
     reduce::write(&folder, &reduced, &finished, labels, &prepared, simd)?;
     document.status = status(planned.len(), &finished, &failed);
+    document.timing.resumed_at_s = clock.before;
     document.timing.wall_s = started.elapsed().as_secs_f64();
     document.timing.cpu_s = cpu_s(&finished);
     document.runs = reduced.runs;
     document.best = reduced.best;
     document.elbow = reduced.elbow;
     document.write(&folder)?;
+    kscan_trace::write(&folder, &document)?;
 
     sinks.event(&Event::ScanFinished {
         status: document.status,
@@ -164,7 +167,8 @@ async fn execute_async(order: Order<'_>) -> Result<Scanned, Failure> {
         wall_s: document.timing.wall_s,
         out: folder.path().to_owned(),
     });
-    drop(sinks);
+    // From here on it counts as ended.
+    drop((sinks, journal));
     Ok(Scanned { folder, document: Some(document), stopped })
 }
 
@@ -235,6 +239,7 @@ fn begin(config: &ScanConfig, dataset: &Dataset, fingerprint: &str, simd: Simd) 
         elbow: ElbowDocument::None { k: None, reason: "the scan has not ended".to_owned() },
         timing: Timing {
             started_at: Timestamp::now(),
+            resumed_at_s: 0.0,
             wall_s: 0.0,
             prepare_s: 0.0,
             scan_s: 0.0,

@@ -8,7 +8,7 @@ use tokio::sync::mpsc::UnboundedSender;
 /// Appends entries in the order given, and tells of each when it is on disk.
 pub(crate) struct JournalThread {
     entries: mpsc::Sender<Entry>,
-    thread: JoinHandle<()>,
+    thread: JoinHandle<Journal>,
 }
 
 /// An entry on disk, or why it could not be put there.
@@ -29,6 +29,7 @@ impl JournalThread {
                     break;
                 }
             }
+            journal
         };
         let thread = std::thread::Builder::new().name("journal".into()).spawn(append)?;
         Ok(Self { entries, thread })
@@ -39,10 +40,11 @@ impl JournalThread {
         let _ = self.entries.send(entry);
     }
 
-    /// Waits until all entries are on disk, and closes the journal.
-    pub(crate) fn finish(self) {
+    /// Waits until all entries are on disk, and gives the journal back: as long as someone has it,
+    /// the scan counts as running.
+    pub(crate) fn finish(self) -> Option<Journal> {
         drop(self.entries);
         // A panic there was reported by its hook, and has lost no acknowledged entry.
-        let _ = self.thread.join();
+        self.thread.join().ok()
     }
 }

@@ -370,8 +370,11 @@ pub enum ElbowDocument {
 /// How long a scan took, in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Timing {
-    /// When it began, UTC.
+    /// When it began, or was last resumed, UTC: what follows counts from there.
     pub started_at: Timestamp,
+    /// The second of the scan, as in `started_s` of runs, in which that was; 0 but for a resumed one.
+    #[serde(default)]
+    pub resumed_at_s: f64,
     /// From its start to the writing of this.
     pub wall_s: f64,
     /// Of that, to read, normalise and share the data.

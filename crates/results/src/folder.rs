@@ -141,6 +141,12 @@ impl RunFolder {
         self.path.join(Self::run_log_name(run, attempt))
     }
 
+    /// `trace.json`
+    #[must_use]
+    pub fn trace_json(&self) -> PathBuf {
+        self.path.join("trace.json")
+    }
+
     /// `shared.bin`: the shared file, where it is to be kept.
     #[must_use]
     pub fn shared(&self) -> PathBuf {

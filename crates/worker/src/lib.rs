@@ -7,7 +7,7 @@
 //! **What it is not.** It knows no other run, retries nothing, and writes no file but its log.
 //!
 //! ```text
-//! stdin ─→ Job ─→ load (map the shared file) ─→ seed ─→ iterate ─→ Report frames ─→ stdout's pipe
+//! stdin ─→ Job ─→ prepare (map the shared file) ─→ seed ─→ iterate ─→ write (Report) ─→ stdout's pipe
 //!                                  └──────── JSON lines ────────→ logs/k05-i00.a1.jsonl
 //! ```
 //!
@@ -23,7 +23,7 @@ mod run;
 
 pub use channel::Channel;
 
-use kscan_protocol::{FailureKind, Hello, Job, PROTOCOL_VERSION, Report, RunFailure, RunRecord};
+use kscan_protocol::{FailureKind, Hello, Job, PROTOCOL_VERSION, Report, RunFailure};
 use std::io;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -67,8 +67,8 @@ pub fn work(coordinator: u32, started: Instant) -> Result<ExitCode, WorkerError>
         Err(RunFailure { kind: FailureKind::Version, message })
     };
     Ok(match outcome {
-        Ok((record, labels)) => {
-            channel.send(&Report::Finished { record: Box::new(record), labels })?;
+        Ok(sent) => {
+            sent?;
             ExitCode::SUCCESS
         }
         Err(failure) => {
@@ -84,7 +84,7 @@ fn guarded(
     channel: &mut Channel,
     job: &Job,
     started: Instant,
-) -> Result<(RunRecord, Vec<u32>), RunFailure> {
+) -> Result<io::Result<()>, RunFailure> {
     let panics = logging::remember_panics();
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         let log_failure = |source: io::Error| RunFailure {

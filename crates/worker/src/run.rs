@@ -1,4 +1,4 @@
-//! The run itself: load, seed, iterate, with a span each.
+//! The run itself: prepare, seed, iterate, write, with a span each.
 
 use crate::Channel;
 use kscan_kmeans::{
@@ -39,13 +39,14 @@ pub(crate) fn simd(job: &Job) -> Result<Simd, RunFailure> {
         .ok_or_else(|| parameters_failure(format!("this processor has no {level} instructions")))
 }
 
-/// Does `job`, and reports on the way.
+/// Does `job`, and reports on the way. What is returned last is whether the coordinator could be
+/// told of the result.
 pub(crate) fn run(
     channel: &mut Channel,
     job: &Job,
     simd: Simd,
     started: Instant,
-) -> Result<(RunRecord, Vec<u32>), RunFailure> {
+) -> Result<io::Result<()>, RunFailure> {
     let run = job.run;
     let _span =
         info_span!("run", k = run.k, init_id = run.init_id, attempt = job.attempt.0).entered();
@@ -53,6 +54,7 @@ pub(crate) fn run(
         pid = std::process::id(),
         slot = job.placement.slot,
         started_s = job.placement.started_s,
+        elapsed_s = started.elapsed().as_secs_f64(),
         seed = job.seed,
         engine = %job.engine,
         simd = %simd.level(),
@@ -62,7 +64,7 @@ pub(crate) fn run(
     );
 
     let map = {
-        let _span = info_span!("load").entered();
+        let _span = info_span!("prepare").entered();
         let size = |size: u64| {
             usize::try_from(size).map_err(|_| parameters_failure("the data is beyond memory"))
         };
@@ -84,11 +86,14 @@ pub(crate) fn run(
     // Ends the span of the last phase.
     drop(progress);
 
+    let iterate_s = seeded.elapsed().as_secs_f64();
+
+    let writing = info_span!("write").entered();
     let digest = fit.digest();
     let usage = Usage {
         load_s: (loaded - started).as_secs_f64(),
         seed_s: (seeded - loaded).as_secs_f64(),
-        iterate_s: seeded.elapsed().as_secs_f64(),
+        iterate_s,
         private_bytes,
         ..usage(started)
     };
@@ -98,17 +103,22 @@ pub(crate) fn run(
             "fewer distinct rows than clusters: some clusters are empty"
         );
     }
-    info!(
-        inertia = fit.inertia,
-        n_iter = fit.n_iter,
-        stop = %fit.stop,
-        %digest,
-        wall_s = usage.wall_s,
-        cpu_s = usage.cpu_s,
-        private_bytes = usage.private_bytes,
-        "finished"
-    );
-    Ok(record(job, fit, digest, usage))
+    let report = finished(job, fit, digest, usage);
+    let sent = channel.send(&report);
+    drop(writing);
+    if let (Ok(()), Report::Finished { record, .. }) = (&sent, &report) {
+        info!(
+            inertia = record.inertia,
+            n_iter = record.n_iter,
+            stop = %record.stop,
+            digest = %record.digest,
+            wall_s = record.usage.wall_s,
+            cpu_s = record.usage.cpu_s,
+            private_bytes,
+            "finished"
+        );
+    }
+    Ok(sent)
 }
 
 fn parameters(job: &Job, simd: Simd) -> Result<Parameters, RunFailure> {
@@ -135,7 +145,7 @@ fn parameters(job: &Job, simd: Simd) -> Result<Parameters, RunFailure> {
     })
 }
 
-fn record(job: &Job, fit: Fit, digest: Digest, usage: Usage) -> (RunRecord, Vec<u32>) {
+fn finished(job: &Job, fit: Fit, digest: Digest, usage: Usage) -> Report {
     let record = RunRecord {
         run: job.run,
         attempt: job.attempt,
@@ -152,7 +162,7 @@ fn record(job: &Job, fit: Fit, digest: Digest, usage: Usage) -> (RunRecord, Vec<
         counters: fit.counters,
         usage,
     };
-    (record, fit.labels)
+    Report::Finished { record: Box::new(record), labels: fit.labels }
 }
 
 /// Follows the fit: log lines, spans, and reports.
@@ -167,7 +177,11 @@ struct Progress<'a> {
 
 impl Observer for Progress<'_> {
     fn seeded(&mut self, init_rows: &[RowIndex]) {
-        info!(init_rows = ?init_rows.iter().map(|row| row.0).collect::<Vec<_>>(), "seeded");
+        info!(
+            init_rows = ?init_rows.iter().map(|row| row.0).collect::<Vec<_>>(),
+            private_bytes = memory().private_bytes,
+            "seeded"
+        );
         // One span ends before the next begins.
         self.phase = None;
         self.phase = Some(info_span!("iterate").entered());
@@ -177,8 +191,10 @@ impl Observer for Progress<'_> {
 
     fn iterated(&mut self, iteration: &Iteration) {
         let &Iteration { number, inertia, rows_changed, shift, relocated, counters } = iteration;
+        // Asking the system takes its time, and nothing is allocated any more after the first.
+        let private_bytes = number.is_power_of_two().then(|| memory().private_bytes);
         if number == 1 {
-            self.private_bytes = memory().private_bytes;
+            self.private_bytes = private_bytes.unwrap_or(0);
         }
         if relocated > 0 {
             warn!(iteration = number, relocated, "empty clusters took far rows");
@@ -195,6 +211,7 @@ impl Observer for Progress<'_> {
             by_definition = counters.by_definition,
             coordinates_read = counters.coordinates_read,
             bytes_read = counters.bytes_read,
+            private_bytes,
             "iteration"
         );
         self.channel.say(&Report::Iterated(Iterated {

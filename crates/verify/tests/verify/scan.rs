@@ -313,6 +313,7 @@ fn document(plan: &Plan, constant_cols: u64) -> ScanDocument {
         elbow: elbow(&[]),
         timing: Timing {
             started_at: Timestamp::UNIX_EPOCH,
+            resumed_at_s: 0.0,
             wall_s: 3.5,
             prepare_s: 0.5,
             scan_s: 2.5,
