@@ -257,9 +257,17 @@ pub(crate) struct LogsArgs {
     #[arg(long, value_enum, default_value_t = LevelArg::Trace)]
     pub(crate) level: LevelArg,
 
-    /// Wait for more lines, until interrupted
+    /// Only lines from these phases of runs and of the scan: run, prepare, seed, iterate, write
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) span: Vec<String>,
+
+    /// Wait for more lines, until the scan ends
     #[arg(long)]
     pub(crate) follow: bool,
+
+    /// Whether lines have colours; 'auto' heeds NO_COLOR, CLICOLOR and CLICOLOR_FORCE
+    #[arg(long, value_enum, default_value_t = ColorArg::Auto, value_name = "WHEN")]
+    pub(crate) color: ColorArg,
 
     /// Pass the JSON lines through as they are
     #[arg(long)]
@@ -349,6 +357,16 @@ pub(crate) enum ProgressArg {
     Json,
     /// Nothing
     None,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ColorArg {
+    /// On a terminal that can show them
+    Auto,
+    /// Everywhere
+    Always,
+    /// Nowhere
+    Never,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]

@@ -5,6 +5,7 @@ use std::fs::OpenOptions;
 use std::io::{self, IsTerminal};
 use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Mutex;
+use tracing_subscriber::fmt::format::FmtSpan;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, fmt};
@@ -30,8 +31,13 @@ pub(crate) fn start(folder: &RunFolder, filter: &str, verbose: bool) -> Result<(
     let file =
         OpenOptions::new().append(true).create(true).mode(0o600).open(&path).map_err(fail)?;
     let filter = || EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let to_file =
-        fmt::layer().json().flatten_event(true).with_writer(Mutex::new(file)).with_filter(filter());
+    let to_file = fmt::layer()
+        .json()
+        .flatten_event(true)
+        .with_span_list(false)
+        .with_span_events(FmtSpan::CLOSE)
+        .with_writer(Mutex::new(file))
+        .with_filter(filter());
     let to_stderr = verbose.then(|| {
         fmt::layer()
             .compact()

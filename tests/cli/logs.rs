@@ -1,10 +1,10 @@
 //! `logs`: all runs' lines in one stream.
 
-use crate::harness::{Scratch, contents, has_controls, npy_f64};
-use nix::sys::signal::Signal;
+use crate::harness::{SLOW, Scratch, contents, has_controls, npy_f64};
 use serde_json::Value;
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 
 fn scanned() -> Scratch {
     let scratch = Scratch::new();
@@ -130,8 +130,11 @@ fn lines_can_be_chosen_by_level() {
 }
 
 #[test]
-fn followed_logs_show_lines_as_they_come() {
+fn followed_logs_show_lines_as_they_come_until_the_scan_ends() {
     let scratch = scanned();
+    // Who has the journal's lock is a scan that runs.
+    let journal = fs::File::open(scratch.join("scan/journal.bin")).expect("the journal");
+    journal.lock().expect("nobody else has it");
     let mut follow = scratch.kscan("logs scan --follow --k 2").spawn();
     let first = follow.next_line().expect("a line");
     assert!(first.contains(" k02-"), "{first}");
@@ -154,8 +157,99 @@ fn followed_logs_show_lines_as_they_come() {
             break;
         }
     }
-    follow.signal(Signal::SIGINT);
-    let _ = follow.finish();
+    assert!(!follow.has_ended());
+    log.write_all(half.as_bytes()).expect("the disk takes it");
+    log.write_all(b", too\"}\n").expect("the disk takes it");
+    drop(journal);
+    let follow = follow.finish().exits(0);
+    assert!(follow.stdout.contains("later, too"), "{}", follow.stdout);
+}
+
+#[test]
+fn a_running_scan_is_followed_to_its_last_line() {
+    let scratch = Scratch::new();
+    scratch.slow_data();
+    let mut scan = scratch.kscan(SLOW).spawn();
+    scan.wait_for_worker();
+    let follow = scratch.kscan("logs scan --follow").spawn();
+    scan.finish().exits(0);
+    let followed = follow.finish().exits(0).stdout;
+    let mut followed: Vec<&str> = followed.lines().collect();
+    assert!(followed.last().expect("lines").contains("scan finished"), "{followed:?}");
+    let all = logs(&scratch, "");
+    followed.sort_unstable();
+    let mut all: Vec<&str> = all.iter().map(String::as_str).collect();
+    all.sort_unstable();
+    assert_eq!(followed, all);
+}
+
+#[test]
+fn lines_can_be_chosen_by_span() {
+    let scratch = scanned();
+    let all = logs(&scratch, "--json");
+    let span = |line: &String| {
+        let line: Value = serde_json::from_str(line).expect("JSON");
+        line["span"]["name"].as_str().map(str::to_owned)
+    };
+    for wanted in
+        [&["prepare"][..], &["seed"], &["iterate"], &["write"], &["run"], &["seed", "run"]]
+    {
+        let expected: Vec<&String> = all
+            .iter()
+            .filter(|line| span(line).is_some_and(|span| wanted.contains(&span.as_str())))
+            .collect();
+        // Of each of six runs, and of the coordinator where that has one of the name.
+        assert!(expected.len() >= 6, "{wanted:?}");
+        let found = logs(&scratch, &format!("--json --span {}", wanted.join(",")));
+        assert_eq!(found.iter().collect::<Vec<_>>(), expected, "{wanted:?}");
+    }
+    let of_run = logs(&scratch, "--span seed --k 3 --init 0");
+    assert!(of_run.iter().all(|line| line.contains(" k03-i00.a1  seed: ")), "{of_run:?}");
+    assert!(logs(&scratch, "--span none").is_empty());
+    assert!(logs(&scratch, "--span prepare").iter().any(|line| line.contains(" coordinator ")));
+}
+
+#[test]
+fn colours_are_for_who_wants_them() {
+    let scratch = scanned();
+    let plain = logs(&scratch, "");
+    let shown = |options: &str, variable: (&str, &str)| {
+        let logs = scratch.kscan(&format!("logs scan {options}")).env(variable.0, variable.1);
+        logs.run().exits(0).stdout
+    };
+    let painted = shown("--color always", ("NO_COLOR", "1"));
+    assert!(painted.contains("\u{1b}[32mINFO \u{1b}[0m"), "{painted:?}");
+    assert_eq!(shown("", ("CLICOLOR_FORCE", "1")), painted);
+    for (options, variable) in [
+        ("", ("TERM", "xterm")),
+        ("", ("NO_COLOR", "1")),
+        ("--color never", ("CLICOLOR_FORCE", "1")),
+    ] {
+        let lines = shown(options, variable);
+        assert_eq!(lines.lines().collect::<Vec<_>>(), plain, "{options} {variable:?}");
+    }
+    let json = shown("--json --color always", ("TERM", "xterm"));
+    assert!(!has_controls(&json));
+}
+
+#[test]
+fn what_a_crashed_worker_wrote_to_stderr_stands_where_it_was_written() {
+    let scratch = Scratch::new();
+    scratch.slow_data();
+    let script = "#!/bin/sh\necho 'at the end of its wits' >&2\nkill -SEGV $$\n";
+    let script = scratch.write("false-worker", script);
+    fs::set_permissions(script, fs::Permissions::from_mode(0o700)).expect("an executable");
+    let line = format!("{SLOW} --worker-program ./false-worker --retries 0");
+    scratch.kscan(&line).run().exits(4);
+    let lines = logs(&scratch, "--k 24 --init 0 --attempt 1");
+    let at = |what: &str| {
+        let found = lines.iter().position(|line| line.contains(what));
+        found.unwrap_or_else(|| panic!("no {what} in {lines:#?}"))
+    };
+    let stderr = at(" k24-i00.a1  stderr | at the end of its wits");
+    assert!(stderr < at("attempt failed"), "{lines:#?}");
+    let failed = at("coordinator: run failed for good");
+    assert!(stderr < failed && lines[failed].contains("SIGSEGV"), "{lines:#?}");
 }
 
 #[test]

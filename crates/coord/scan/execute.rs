@@ -23,6 +23,7 @@ use kscan_results::{
 use procfs::Current;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
+use tracing::info_span;
 
 /// A scan that is about to be done.
 pub(crate) struct Order<'a> {
@@ -147,7 +148,8 @@ async fn execute_async(order: Order<'_>) -> Result<Scanned, Failure> {
     finished.extend(done);
 
     let reduced = reduce::reduce(&finished, &failed);
-    reduce::write(&folder, &reduced, &finished, labels, &prepared, simd)?;
+    info_span!("write")
+        .in_scope(|| reduce::write(&folder, &reduced, &finished, labels, &prepared, simd))?;
     document.status = status(planned.len(), &finished, &failed);
     document.timing.resumed_at_s = clock.before;
     document.timing.wall_s = started.elapsed().as_secs_f64();
@@ -183,7 +185,8 @@ async fn start_preparing(
     let (config, folder) = (config.clone(), folder.clone());
     let prepare = move || {
         let Dataset { table, labels, .. } = dataset;
-        prepare::prepare(&config, &table, labels, &folder, keep_shared, simd)
+        info_span!("prepare")
+            .in_scope(|| prepare::prepare(&config, &table, labels, &folder, keep_shared, simd))
     };
     tokio::task::spawn_blocking(prepare).await.map_err(|error| {
         Failure::new(Exit::Internal, format!("preparing the data: {error}"), "please report this")
