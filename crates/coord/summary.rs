@@ -4,7 +4,8 @@ use crate::exit::{escape, shown};
 use comfy_table::presets::NOTHING;
 use comfy_table::{Cell, CellAlignment, Table};
 use indicatif::HumanCount;
-use kscan_results::{ElbowDocument, RunFolder, RunStatus, ScanDocument, ScanStatus};
+use kscan_results::{ElbowDocument, FoundElbow, RunFolder, RunStatus, ScanDocument, ScanStatus};
+use kscan_select::{Rule, VerdictKind};
 use std::fmt::Write;
 
 /// An inertia as people compare it: one digit behind the point, groups of three before it; as it is
@@ -23,10 +24,7 @@ pub(crate) fn summary(scan: &ScanDocument, folder: &RunFolder) -> String {
     let mut line = |args: std::fmt::Arguments<'_>| {
         let _ = writeln!(text, "{args}");
     };
-    let elbow_k = match &scan.elbow {
-        ElbowDocument::Found(elbow) => Some(elbow.k as u32),
-        ElbowDocument::None { .. } => None,
-    };
+    let elbow_k = scan.elbow.found().map(|elbow| elbow.k as u32);
     let data = &scan.data;
     line(format_args!(
         "{}: {} rows x {} columns ({} constant), {}",
@@ -34,12 +32,15 @@ pub(crate) fn summary(scan: &ScanDocument, folder: &RunFolder) -> String {
     ));
     line(format_args!("\n{}\n", best_table(scan, elbow_k)));
     match &scan.elbow {
-        ElbowDocument::Found(elbow) => line(format_args!(
+        ElbowDocument::Found(FoundElbow { elbow, .. }) => line(format_args!(
             "elbow at k = {} (two straight lines fit with a mean R² of {:.4})",
             elbow.k,
             elbow.scores.iter().copied().fold(f64::NEG_INFINITY, f64::max)
         )),
         ElbowDocument::None { reason, .. } => line(format_args!("no elbow: {reason}")),
+    }
+    for text in certainty(scan) {
+        line(format_args!("{text}"));
     }
     let failed: Vec<_> = scan.runs.iter().filter(|run| run.status == RunStatus::Failed).collect();
     for run in &failed {
@@ -68,6 +69,44 @@ pub(crate) fn summary(scan: &ScanDocument, folder: &RunFolder) -> String {
         line(format_args!("go on with: kscan-coord resume {}", shown(folder.path())));
     }
     text
+}
+
+/// How sure the elbow is, and what other rules choose.
+fn certainty(scan: &ScanDocument) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let ElbowDocument::Found(FoundElbow { elbow, confidence: Some(confidence) }) = &scan.elbow {
+        lines.push(if let Some(reason) = &confidence.reason {
+            format!("how sure: not known, {reason}")
+        } else {
+            let shares = elbow.threshold_k.iter().zip(&confidence.shares);
+            let mut won: Vec<(&usize, &f64)> =
+                shares.filter(|(_, share)| **share >= 0.005).collect();
+            won.sort_by(|a, b| b.1.total_cmp(a.1));
+            let won: Vec<String> =
+                won.iter().map(|(k, share)| format!("{k} in {:.0}%", *share * 100.0)).collect();
+            format!("how sure: with initialisations drawn again, {}", won.join(", "))
+        });
+    }
+    let others = scan.choices.iter().filter(|choice| choice.rule != Rule::Elbow);
+    let others: Vec<String> = others
+        .map(|choice| match choice.k {
+            Some(k) if choice.at_edge => format!("{} {k} (edge of the range)", choice.rule),
+            Some(k) => format!("{} {k}", choice.rule),
+            None => format!("{} none", choice.rule),
+        })
+        .collect();
+    if !others.is_empty() {
+        lines.push(format!("other rules: {}", others.join(", ")));
+    }
+    if let Some(verdict) = &scan.verdict {
+        let reasons = verdict.reasons.join("; ");
+        lines.push(match verdict.kind {
+            VerdictKind::Agree => "verdict: the rules agree".to_owned(),
+            VerdictKind::Disagree => format!("verdict: the rules disagree: {reasons}"),
+            VerdictKind::NoElbow => format!("verdict: no elbow stands out: {reasons}"),
+        });
+    }
+    lines
 }
 
 fn best_table(scan: &ScanDocument, elbow_k: Option<u32>) -> Table {

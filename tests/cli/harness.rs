@@ -3,7 +3,7 @@
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use ndarray::{Array1, Array2};
+use ndarray::{Array1, Array2, Array3};
 use ndarray_npy::NpzReader;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -556,6 +556,8 @@ pub(crate) struct Model {
     pub(crate) init_centers: Array2<f32>,
     pub(crate) scale_mean: Array1<f64>,
     pub(crate) scale_std: Array1<f64>,
+    pub(crate) nearest_rows: Array2<i64>,
+    pub(crate) nearest_raw: Array3<f32>,
 }
 
 impl Model {
@@ -564,8 +566,16 @@ impl Model {
         let mut npz = NpzReader::new(File::open(path).expect("a model")).expect("an npz");
         let names: BTreeSet<String> = npz.names().expect("names").into_iter().collect();
         let names: Vec<&str> = names.iter().map(|name| name.trim_end_matches(".npy")).collect();
-        let expected =
-            ["centers", "centers_raw", "init_centers", "labels", "scale_mean", "scale_std"];
+        let expected = [
+            "centers",
+            "centers_raw",
+            "init_centers",
+            "labels",
+            "nearest_raw",
+            "nearest_rows",
+            "scale_mean",
+            "scale_std",
+        ];
         assert_eq!(names, expected);
         Self {
             centers: npz.by_name("centers").expect("centers: f64 [k, d]"),
@@ -574,6 +584,8 @@ impl Model {
             init_centers: npz.by_name("init_centers").expect("init_centers: f32 [k, d]"),
             scale_mean: npz.by_name("scale_mean").expect("scale_mean: f64 [d]"),
             scale_std: npz.by_name("scale_std").expect("scale_std: f64 [d]"),
+            nearest_rows: npz.by_name("nearest_rows").expect("nearest_rows: i64 [k, m]"),
+            nearest_raw: npz.by_name("nearest_raw").expect("nearest_raw: f32 [k, m, d]"),
         }
     }
 }

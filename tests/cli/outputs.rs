@@ -1,7 +1,7 @@
 //! What a scan leaves in its folder, recomputed where that can be done plainly.
 
-use crate::harness::{Scan, Scratch, contents, digits, gzip, npy, npy_f64};
-use ndarray::{Array1, Array2, ArrayView1};
+use crate::harness::{Model, Scan, Scratch, contents, digits, gzip, npy, npy_f64};
+use ndarray::{Array1, Array2, ArrayView1, s};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
@@ -143,6 +143,7 @@ fn the_folder_holds_what_the_contract_says_and_nothing_else() {
             "contingency",
             "contingency/k02.csv",
             "contingency/k03.csv",
+            "criteria.csv",
             "curve.csv",
             "elbow.csv",
             "journal.bin",
@@ -249,13 +250,16 @@ fn the_tables_say_what_scan_json_says() {
 fn the_elbow_command_finds_the_same_elbow_in_the_curve() {
     let scratch = Scratch::new();
     scratch.kscan(DIGITS).run().exits(0);
+    // What is known of the runs alone is not in a curve.
+    let mut elbow = scratch.scan("scan").json["elbow"].take();
+    assert!(elbow.as_object_mut().expect("an object").remove("confidence").is_some());
     let found = scratch.kscan("elbow scan/curve.csv --json").run().exits(0);
     let found: Value = serde_json::from_str(&found.stdout).expect("JSON");
-    assert_eq!(found, scratch.scan("scan").json["elbow"]);
+    assert_eq!(found, elbow);
     // All runs of each k come to the same curve.
     let found = scratch.kscan("elbow scan/runs.csv --json").run().exits(0);
     let found: Value = serde_json::from_str(&found.stdout).expect("JSON");
-    assert_eq!(found, scratch.scan("scan").json["elbow"]);
+    assert_eq!(found, elbow);
 }
 
 #[test]
@@ -321,6 +325,24 @@ fn squared_distance(row: &ArrayView1<'_, f32>, center: &ArrayView1<'_, f64>) -> 
     row.iter().zip(center).map(|(&x, c)| (f64::from(x) - c).powi(2)).sum()
 }
 
+/// Those that the model names, by sorting all rows of each cluster, with the values of the data.
+fn nearest_rows_are_the_nearest(model: &Model, z: &Array2<f32>, x: &Array2<u8>) {
+    for (cluster, center) in model.centers.rows().into_iter().enumerate() {
+        let of_cluster = |&row: &usize| usize::try_from(model.labels[row]) == Ok(cluster);
+        let mut rows: Vec<usize> = (0..z.nrows()).filter(of_cluster).collect();
+        rows.sort_by(|&a, &b| {
+            let distance = |row: usize| squared_distance(&z.row(row), &center);
+            distance(a).total_cmp(&distance(b))
+        });
+        for (place, &found) in model.nearest_rows.row(cluster).iter().enumerate() {
+            let row = usize::try_from(found).expect("every cluster has five rows");
+            assert_eq!(row, rows[place], "place {place} of cluster {cluster}");
+            let raw = model.nearest_raw.slice(s![cluster, place, ..]);
+            assert_eq!(raw, x.row(row).mapv(f32::from), "row {row}");
+        }
+    }
+}
+
 #[test]
 fn a_best_model_holds_by_plain_recomputation() {
     let scratch = Scratch::new();
@@ -368,6 +390,7 @@ fn a_best_model_holds_by_plain_recomputation() {
         }
         let told = float(best, "inertia");
         assert!((inertia - told).abs() / told < 1e-9, "k = {k}: {inertia}, not {told}");
+        nearest_rows_are_the_nearest(&model, &z, &x);
 
         if run["stop"] == "labels" {
             for (cluster, center) in model.centers.rows().into_iter().enumerate() {

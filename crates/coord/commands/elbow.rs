@@ -4,7 +4,7 @@ use super::print;
 use crate::cli::ElbowArgs;
 use crate::exit::{Exit, Failure};
 use comfy_table::{Table, presets::NOTHING};
-use kscan_results::{ElbowDocument, tables};
+use kscan_results::{ElbowDocument, FoundElbow, tables};
 use kscan_select::{CurvePoint, best_per_k, find_elbow};
 
 pub(crate) fn elbow(args: &ElbowArgs) -> Result<Exit, Failure> {
@@ -20,7 +20,7 @@ pub(crate) fn elbow(args: &ElbowArgs) -> Result<Exit, Failure> {
     let found = find_elbow(&ks, &inertia);
     if args.json {
         let document = match found {
-            Ok(elbow) => ElbowDocument::Found(elbow),
+            Ok(elbow) => ElbowDocument::Found(FoundElbow { elbow, confidence: None }),
             Err(none) => ElbowDocument::None { k: None, reason: none.to_string() },
         };
         let json = serde_json::to_string_pretty(&document).expect("an elbow is plain data");

@@ -12,6 +12,7 @@ pub(crate) fn report(args: &FolderArgs) -> Result<Exit, Failure> {
     tables::write_runs(&folder.runs_csv(), &scan.runs)?;
     tables::write_curve(&folder.curve_csv(), &scan.best)?;
     tables::write_elbow(&folder.elbow_csv(), &scan.elbow)?;
+    tables::write_criteria(&folder.criteria_csv(), &scan.criteria)?;
     kscan_trace::write(&folder, &scan)?;
     print(&summary(&scan, &folder))?;
     Ok(Exit::Success)

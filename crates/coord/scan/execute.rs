@@ -147,25 +147,25 @@ async fn execute_async(order: Order<'_>) -> Result<Scanned, Failure> {
     document.timing.scan_s = started.elapsed().as_secs_f64() - document.timing.prepare_s;
     finished.extend(done);
 
-    let reduced = reduce::reduce(&finished, &failed);
-    info_span!("write")
-        .in_scope(|| reduce::write(&folder, &reduced, &finished, labels, &prepared, simd))?;
+    let reduced = info_span!("measure")
+        .in_scope(|| reduce::reduce(&finished, &failed, labels, &prepared, config.seed, simd))?;
+    document.runs.clone_from(&reduced.runs);
+    document.best.clone_from(&reduced.best);
+    document.elbow = reduced.elbow.clone();
+    document.criteria.clone_from(&reduced.criteria);
+    document.choices.clone_from(&reduced.choices);
+    document.verdict = Some(reduced.verdict.clone());
+    info_span!("write").in_scope(|| reduce::write(&folder, reduced, &prepared))?;
     document.status = status(planned.len(), &finished, &failed);
     document.timing.resumed_at_s = clock.before;
     document.timing.wall_s = started.elapsed().as_secs_f64();
     document.timing.cpu_s = cpu_s(&finished);
-    document.runs = reduced.runs;
-    document.best = reduced.best;
-    document.elbow = reduced.elbow;
     document.write(&folder)?;
     kscan_trace::write(&folder, &document)?;
 
     sinks.event(&Event::ScanFinished {
         status: document.status,
-        elbow_k: match &document.elbow {
-            ElbowDocument::Found(elbow) => Some(elbow.k),
-            ElbowDocument::None { .. } => None,
-        },
+        elbow_k: document.elbow.found().map(|elbow| elbow.k),
         wall_s: document.timing.wall_s,
         out: folder.path().to_owned(),
     });
@@ -240,6 +240,9 @@ fn begin(config: &ScanConfig, dataset: &Dataset, fingerprint: &str, simd: Simd) 
         runs: Vec::new(),
         best: Vec::new(),
         elbow: ElbowDocument::None { k: None, reason: "the scan has not ended".to_owned() },
+        criteria: Vec::new(),
+        choices: Vec::new(),
+        verdict: None,
         timing: Timing {
             started_at: Timestamp::now(),
             resumed_at_s: 0.0,

@@ -1,7 +1,7 @@
 //! From a raw table to the shared file.
 
 use crate::exit::{Exit, Failure};
-use kscan_dataset::{Labels, Table};
+use kscan_dataset::{Dtype, Labels, Table};
 use kscan_kmeans::{Engine, Layout, Simd};
 use kscan_results::{RunFolder, ScaleMethod, ScanConfig};
 use kscan_shared::{Place, Scaler, Scaling, SharedFile};
@@ -12,6 +12,8 @@ pub(crate) struct Prepared {
     pub(crate) shared: SharedFile,
     pub(crate) scaler: Scaler,
     pub(crate) labels: Option<Labels>,
+    /// Whether the table holds integers.
+    pub(crate) whole_numbers: bool,
 }
 
 /// Refuses data that has too few rows for the largest k.
@@ -46,7 +48,8 @@ pub(crate) fn prepare(
     let place = if keep_shared { Place::Named(&named) } else { Place::Anonymous };
     let shared = SharedFile::create(place, table, &scaler, index, simd, threads)
         .map_err(|error| Failure::of_data(&config.data, error))?;
-    Ok(Prepared { shared, scaler, labels })
+    let whole_numbers = !matches!(table.dtype(), Dtype::F32 | Dtype::F64);
+    Ok(Prepared { shared, scaler, labels, whole_numbers })
 }
 
 /// The parts of an index that pay for `table`; `None` where none does.

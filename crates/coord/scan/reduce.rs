@@ -1,14 +1,22 @@
-//! From ended runs to the files of the run folder: best per k, elbow, contingency, models.
+//! From ended runs to the files of the run folder: best per k, criteria, elbow, models, tables.
 
 use crate::exit::{Exit, Failure};
-use crate::scan::prepare::Prepared;
-use kscan_kmeans::distance::{self, Nearest};
-use kscan_kmeans::{Data, Digest, Simd};
+use crate::scan::prepare::{self, Prepared};
+use kscan_kmeans::distance::{self, Nearest as NearestCentroid};
+use kscan_kmeans::{Data, Digest, RowIndex, Simd};
 use kscan_protocol::{RunId, RunRecord};
-use kscan_results::{BestModel, BestRun, ElbowDocument, FailedRun, RunDocument, RunFolder, tables};
-use kscan_select::{CurvePoint, best_per_k, contingency, find_elbow};
-use ndarray::{Array1, Array2, ArrayView2};
+use kscan_results::{
+    BestModel, BestRun, ElbowDocument, FailedRun, Nearest, RunDocument, RunFolder, tables,
+};
+use kscan_select::{
+    Choice, Chosen, Contingency, Criteria, CurvePoint, Partition, Survey, Verdict, best_per_k,
+    choose, contingency, survey,
+};
+use ndarray::{Array1, Array2, Array3, ArrayView2};
 use std::collections::BTreeMap;
+
+/// How many of the rows nearest to its centroid are kept of every cluster.
+const NEAREST_ROWS: usize = 5;
 
 /// The labels of the best run so far of each k: only those are ever written.
 #[derive(Debug, Default)]
@@ -38,84 +46,149 @@ fn point(record: &RunRecord) -> CurvePoint {
     }
 }
 
+/// The best run of a k.
+#[derive(Debug)]
+pub(crate) struct BestFit<'a> {
+    record: &'a RunRecord,
+    labels: Vec<u32>,
+    /// How the known labels fall into its clusters.
+    table: Option<Contingency>,
+}
+
 /// What a scan comes down to.
 #[derive(Debug)]
-pub(crate) struct Reduced {
+pub(crate) struct Reduced<'a> {
     pub(crate) runs: Vec<RunDocument>,
     pub(crate) best: Vec<BestRun>,
     pub(crate) elbow: ElbowDocument,
+    pub(crate) criteria: Vec<Criteria>,
+    pub(crate) choices: Vec<Choice>,
+    pub(crate) verdict: Verdict,
+    /// Of `best`, in its order.
+    fits: Vec<BestFit<'a>>,
+    nearest: Vec<Nearest>,
 }
 
-/// Best per k and elbow of the runs that have ended.
-pub(crate) fn reduce(finished: &[RunRecord], failed: &[FailedRun]) -> Reduced {
+/// Best per k of the runs that have ended, measured, and what that says of k.
+pub(crate) fn reduce<'a>(
+    finished: &'a [RunRecord],
+    failed: &[FailedRun],
+    labels: BestLabels,
+    prepared: &Prepared,
+    seed: u64,
+    simd: Simd,
+) -> Result<Reduced<'a>, Failure> {
     let mut runs: Vec<RunDocument> = finished
         .iter()
         .map(RunDocument::from)
         .chain(failed.iter().map(RunDocument::from))
         .collect();
     runs.sort_by_key(RunDocument::run);
-    let curve = best_per_k(finished.iter().map(point));
-    let best: Vec<BestRun> = curve.iter().map(|point| best_run(finished, point)).collect();
-    let ks: Vec<usize> = curve.iter().map(|point| point.k).collect();
-    let inertia: Vec<f64> = curve.iter().map(|point| point.inertia).collect();
-    let elbow = elbow(&ks, &inertia);
-    Reduced { runs, best, elbow }
+    let points: Vec<CurvePoint> = finished.iter().map(point).collect();
+    let fits = best_fits(finished, &points, labels, prepared, simd)?;
+    let surveys = survey_fits(&fits, prepared, simd);
+    let criteria: Vec<Criteria> = fits
+        .iter()
+        .zip(&surveys)
+        .map(|(fit, survey)| Criteria {
+            k: fit.record.run.k as usize,
+            calinski_harabasz: survey.calinski_harabasz,
+            davies_bouldin: survey.davies_bouldin,
+            silhouette: None,
+            gap: None,
+            labels: fit.table.as_ref().map(Contingency::agreement),
+            clusters: survey.clusters.clone(),
+        })
+        .collect();
+    let Chosen { elbow, confidence, choices, verdict } = choose(&points, &criteria, seed);
+    Ok(Reduced {
+        runs,
+        best: fits.iter().map(|fit| BestRun::from(fit.record)).collect(),
+        elbow: ElbowDocument::new(elbow, confidence),
+        criteria,
+        choices,
+        verdict,
+        nearest: surveys.iter().map(|survey| nearest(&survey.nearest, prepared)).collect(),
+        fits,
+    })
 }
 
-/// The elbow of a curve, as scan.json has it.
-fn elbow(ks: &[usize], inertia: &[f64]) -> ElbowDocument {
-    match find_elbow(ks, inertia) {
-        Ok(elbow) => ElbowDocument::Found(elbow),
-        Err(none) => ElbowDocument::None { k: None, reason: none.to_string() },
+/// The best run of every k that has one, with its labels.
+fn best_fits<'a>(
+    finished: &'a [RunRecord],
+    points: &[CurvePoint],
+    mut labels: BestLabels,
+    prepared: &Prepared,
+    simd: Simd,
+) -> Result<Vec<BestFit<'a>>, Failure> {
+    let best = best_per_k(points.iter().copied()).into_iter().map(|best| {
+        let run = RunId { k: best.k as u32, init_id: best.init_id as u32 };
+        let record = finished.iter().find(|record| record.run == run);
+        let record = record.expect("the best runs are among the finished");
+        let labels = match labels.take(run) {
+            Some(labels) => labels,
+            None => labels_again(prepared.shared.map().data(), record, simd)?,
+        };
+        let known = prepared.labels.as_ref();
+        let table = known.map(|known| contingency(known.values(), &labels, best.k));
+        Ok(BestFit { record, labels, table })
+    });
+    best.collect()
+}
+
+fn survey_fits(fits: &[BestFit<'_>], prepared: &Prepared, simd: Simd) -> Vec<Survey> {
+    let partitions: Vec<Partition<'_>> = fits
+        .iter()
+        .map(|fit| Partition { labels: &fit.labels, centroids: &fit.record.centroids })
+        .collect();
+    survey(simd, prepared.shared.map().data(), &partitions, NEAREST_ROWS, prepare::cores())
+}
+
+/// The nearest rows of every cluster, with their values.
+///
+/// The table is gone by now, so scaling is undone: to the digits of float32, and exactly where
+/// values are whole numbers that those digits can tell apart.
+fn nearest(clusters: &[Vec<RowIndex>], prepared: &Prepared) -> Nearest {
+    let rows = prepared.shared.map().data().rows;
+    let mut numbers = Array2::from_elem((clusters.len(), NEAREST_ROWS), -1);
+    let mut raw = Array3::from_elem((clusters.len(), NEAREST_ROWS, rows.d()), f32::NAN);
+    for (j, cluster) in clusters.iter().enumerate() {
+        for (m, &row) in cluster.iter().enumerate() {
+            numbers[(j, m)] = row.0.cast_signed();
+            let scaled: Vec<f64> =
+                rows.row(row)[..rows.d()].iter().map(|&x| f64::from(x)).collect();
+            for (i, value) in prepared.scaler.inverse(&scaled).into_iter().enumerate() {
+                let value = if prepared.whole_numbers { value.round() } else { value };
+                raw[(j, m, i)] = value as f32;
+            }
+        }
     }
-}
-
-fn best_run(finished: &[RunRecord], point: &CurvePoint) -> BestRun {
-    let run = RunId { k: point.k as u32, init_id: point.init_id as u32 };
-    let record = find(finished, run);
-    BestRun {
-        k: run.k,
-        init_id: run.init_id,
-        inertia: record.inertia,
-        n_iter: record.n_iter,
-        digest: record.digest.clone(),
-        file: RunFolder::best_model_name(run.k),
-    }
-}
-
-fn find(finished: &[RunRecord], run: RunId) -> &RunRecord {
-    finished.iter().find(|record| record.run == run).expect("the best runs are among the finished")
+    Nearest { rows: numbers, raw }
 }
 
 /// Writes the models, contingency tables and CSV files of `reduced` into `folder`.
 pub(crate) fn write(
     folder: &RunFolder,
-    reduced: &Reduced,
-    finished: &[RunRecord],
-    mut labels: BestLabels,
+    reduced: Reduced<'_>,
     prepared: &Prepared,
-    simd: Simd,
 ) -> Result<(), Failure> {
-    for best in &reduced.best {
-        let run = RunId { k: best.k, init_id: best.init_id };
-        let record = find(finished, run);
-        let labels = match labels.take(run) {
-            Some(labels) => labels,
-            None => labels_again(prepared.shared.map().data(), record, simd)?,
-        };
-        if let Some(known) = &prepared.labels {
-            let table = contingency(known.values(), &labels, best.k as usize);
-            tables::write_contingency(&folder.contingency_csv(best.k), &table)?;
+    for (fit, nearest) in reduced.fits.into_iter().zip(reduced.nearest) {
+        let k = fit.record.run.k;
+        if let Some(table) = &fit.table {
+            tables::write_contingency(&folder.contingency_csv(k), table)?;
         }
-        model(record, labels, prepared).write(&folder.path().join(&best.file))?;
+        let file = folder.path().join(RunFolder::best_model_name(k));
+        model(fit, nearest, prepared).write(&file)?;
     }
     tables::write_runs(&folder.runs_csv(), &reduced.runs)?;
     tables::write_curve(&folder.curve_csv(), &reduced.best)?;
     tables::write_elbow(&folder.elbow_csv(), &reduced.elbow)?;
+    tables::write_criteria(&folder.criteria_csv(), &reduced.criteria)?;
     Ok(())
 }
 
-fn model(record: &RunRecord, labels: Vec<u32>, prepared: &Prepared) -> BestModel {
+fn model(fit: BestFit<'_>, nearest: Nearest, prepared: &Prepared) -> BestModel {
+    let BestFit { record, labels, .. } = fit;
     let scaler = &prepared.scaler;
     let shape = (record.run.k as usize, scaler.mean().len());
     let centers =
@@ -131,6 +204,7 @@ fn model(record: &RunRecord, labels: Vec<u32>, prepared: &Prepared) -> BestModel
             .expect("a record has k first centroids"),
         scale_mean: Array1::from(scaler.mean().to_vec()),
         scale_std: Array1::from(scaler.std().to_vec()),
+        nearest,
     }
 }
 
@@ -162,7 +236,7 @@ pub(crate) fn nearest_labels(
         padded.extend_from_slice(centroid);
         padded.resize(padded.len().next_multiple_of(rows.stride()), 0.0);
     }
-    let mut found = vec![Nearest { label: 0, distance: 0.0 }; rows.n()];
+    let mut found = vec![NearestCentroid { label: 0, distance: 0.0 }; rows.n()];
     distance::nearest(simd, rows, &padded, &mut found);
     found.into_iter().map(|found| found.label).collect()
 }

@@ -4,7 +4,7 @@ use crate::{FailedRun, FileError, ImageShape, RunFolder, write_atomically};
 use jiff::Timestamp;
 use kscan_kmeans::{Counters, Digest, Engine, RowIndex, Stop};
 use kscan_protocol::{RunId, RunRecord};
-use kscan_select::Elbow;
+use kscan_select::{Choice, Confidence, Criteria, Elbow, NoElbow, Verdict};
 use serde::{Deserialize, Serialize};
 use std::io::{self, Write};
 
@@ -27,6 +27,15 @@ pub struct ScanDocument {
     pub best: Vec<BestRun>,
     /// Where the curve bends.
     pub elbow: ElbowDocument,
+    /// What is known of each of `best`, in its order.
+    #[serde(default)]
+    pub criteria: Vec<Criteria>,
+    /// Which k every rule chooses.
+    #[serde(default)]
+    pub choices: Vec<Choice>,
+    /// Whether the rules agree; null where the scan has not ended.
+    #[serde(default)]
+    pub verdict: Option<Verdict>,
     /// How long it took.
     pub timing: Timing,
 }
@@ -352,12 +361,26 @@ pub struct BestRun {
     pub file: String,
 }
 
+/// A run that is the best of its k.
+impl From<&RunRecord> for BestRun {
+    fn from(record: &RunRecord) -> Self {
+        Self {
+            k: record.run.k,
+            init_id: record.run.init_id,
+            inertia: record.inertia,
+            n_iter: record.n_iter,
+            digest: record.digest.clone(),
+            file: RunFolder::best_model_name(record.run.k),
+        }
+    }
+}
+
 /// Where the curve bends, or why that cannot be said.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum ElbowDocument {
     /// At `k`.
-    Found(Elbow),
+    Found(FoundElbow),
     /// Nowhere.
     None {
         /// Always null.
@@ -365,6 +388,37 @@ pub enum ElbowDocument {
         /// Why not.
         reason: String,
     },
+}
+
+impl ElbowDocument {
+    /// Of a curve, and how sure it is.
+    #[must_use]
+    pub fn new(elbow: Result<Elbow, NoElbow>, confidence: Confidence) -> Self {
+        match elbow {
+            Ok(elbow) => Self::Found(FoundElbow { elbow, confidence: Some(confidence) }),
+            Err(none) => Self::None { k: None, reason: none.to_string() },
+        }
+    }
+
+    /// The elbow, where there is one.
+    #[must_use]
+    pub fn found(&self) -> Option<&Elbow> {
+        match self {
+            Self::Found(found) => Some(&found.elbow),
+            Self::None { .. } => None,
+        }
+    }
+}
+
+/// An elbow, and how sure it is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FoundElbow {
+    /// The elbow.
+    #[serde(flatten)]
+    pub elbow: Elbow,
+    /// How much it depends on the initialisations; absent where the runs are not known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub confidence: Option<Confidence>,
 }
 
 /// How long a scan took, in seconds.

@@ -93,6 +93,12 @@ impl RunFolder {
         self.path.join("elbow.csv")
     }
 
+    /// `criteria.csv`
+    #[must_use]
+    pub fn criteria_csv(&self) -> PathBuf {
+        self.path.join("criteria.csv")
+    }
+
     /// `best/`
     #[must_use]
     pub fn best(&self) -> PathBuf {

@@ -25,13 +25,14 @@ pub mod tables;
 
 pub use atomic::{replace_file, write_atomically};
 pub use document::{
-    BestRun, DataDocument, Dispatch, ElbowDocument, Environment, InitMethod, LabelsDocument,
-    Launcher, RunDocument, RunStatus, ScaleMethod, ScanConfig, ScanDocument, ScanStatus, Timing,
+    BestRun, DataDocument, Dispatch, ElbowDocument, Environment, FoundElbow, InitMethod,
+    LabelsDocument, Launcher, RunDocument, RunStatus, ScaleMethod, ScanConfig, ScanDocument,
+    ScanStatus, Timing,
 };
 pub use folder::{NewFolder, RunFolder};
 pub use image_shape::{ImageShape, ParseImageShapeError};
 pub use journal::{Entry, FailedRun, Journal, JournalError, JournalKey, Recovered};
-pub use model::{BestModel, ModelError};
+pub use model::{BestModel, ModelError, Nearest};
 
 use std::io;
 use std::path::{Path, PathBuf};

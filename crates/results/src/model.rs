@@ -1,7 +1,7 @@
 //! `best/k05.npz`: a fitted model that numpy loads.
 
 use crate::{FileError, write_atomically};
-use ndarray::{Array1, Array2};
+use ndarray::{Array1, Array2, Array3};
 use ndarray_npy::{NpzReader, NpzWriter, ReadNpzError, WriteNpzError};
 use std::fs::File;
 use std::io::{self, BufReader, Cursor, Write};
@@ -22,6 +22,17 @@ pub struct BestModel {
     pub scale_mean: Array1<f64>,
     /// What each column is divided by, `[d]`: 1 where it is constant.
     pub scale_std: Array1<f64>,
+    /// The middle of every cluster.
+    pub nearest: Nearest,
+}
+
+/// The rows of every cluster that lie nearest to its centroid.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Nearest {
+    /// Their numbers, nearest first, `[k, m]`; -1 where a cluster has fewer than m.
+    pub rows: Array2<i64>,
+    /// Their values in the data's own units, `[k, m, d]`; NaN where there is no row.
+    pub raw: Array3<f32>,
 }
 
 /// Why a model cannot be read.
@@ -62,6 +73,8 @@ impl BestModel {
             npz.add_array("init_centers", &self.init_centers)?;
             npz.add_array("scale_mean", &self.scale_mean)?;
             npz.add_array("scale_std", &self.scale_std)?;
+            npz.add_array("nearest_rows", &self.nearest.rows)?;
+            npz.add_array("nearest_raw", &self.nearest.raw)?;
             Ok(npz.finish()?.into_inner())
         };
         let bytes = write().map_err(|error| FileError::write(path, io::Error::other(error)))?;
@@ -83,15 +96,22 @@ impl BestModel {
                 init_centers: npz.by_name("init_centers")?,
                 scale_mean: npz.by_name("scale_mean")?,
                 scale_std: npz.by_name("scale_std")?,
+                nearest: Nearest {
+                    rows: npz.by_name("nearest_rows")?,
+                    raw: npz.by_name("nearest_raw")?,
+                },
             })
         };
         let model =
             read().map_err(|source| ModelError::Format { path: path.to_owned(), source })?;
-        let (_, d) = model.centers.dim();
+        let (k, d) = model.centers.dim();
+        let (_, m) = model.nearest.rows.dim();
         let fits = model.centers_raw.dim() == model.centers.dim()
             && model.init_centers.dim() == model.centers.dim()
             && model.scale_mean.len() == d
-            && model.scale_std.len() == d;
+            && model.scale_std.len() == d
+            && model.nearest.rows.nrows() == k
+            && model.nearest.raw.dim() == (k, m, d);
         if fits { Ok(model) } else { Err(ModelError::Shapes { path: path.to_owned() }) }
     }
 }

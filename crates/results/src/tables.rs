@@ -2,7 +2,7 @@
 
 use crate::document::{BestRun, ElbowDocument, RunDocument};
 use crate::{FileError, write_atomically};
-use kscan_select::Contingency;
+use kscan_select::{Contingency, Criteria};
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::Path;
@@ -111,7 +111,7 @@ pub fn read_curve(path: &Path) -> Result<Vec<CurveRow>, FileError> {
 pub fn write_elbow(path: &Path, elbow: &ElbowDocument) -> Result<(), FileError> {
     write(path, |csv| {
         csv.write_record(["threshold", "score_left", "score_right", "score_mean", "k"])?;
-        let ElbowDocument::Found(elbow) = elbow else {
+        let Some(elbow) = elbow.found() else {
             return Ok(());
         };
         for (i, threshold) in elbow.thresholds.iter().enumerate() {
@@ -124,6 +124,52 @@ pub fn write_elbow(path: &Path, elbow: &ElbowDocument) -> Result<(), FileError> 
             ))?;
         }
         Ok(())
+    })
+}
+
+/// Writes `criteria.csv`: a row per k.
+///
+/// # Errors
+/// Where that fails.
+pub fn write_criteria(path: &Path, criteria: &[Criteria]) -> Result<(), FileError> {
+    #[derive(Serialize)]
+    struct Row {
+        k: usize,
+        calinski_harabasz: Option<f64>,
+        davies_bouldin: Option<f64>,
+        silhouette: Option<f64>,
+        silhouette_standard_error: Option<f64>,
+        gap: Option<f64>,
+        gap_s: Option<f64>,
+        adjusted_rand: Option<f64>,
+        normalized_mutual_information: Option<f64>,
+        homogeneity: Option<f64>,
+        completeness: Option<f64>,
+        v_measure: Option<f64>,
+        purity: Option<f64>,
+    }
+    write(path, |csv| {
+        criteria.iter().try_for_each(|of| {
+            csv.serialize(Row {
+                k: of.k,
+                calinski_harabasz: of.calinski_harabasz,
+                davies_bouldin: of.davies_bouldin,
+                silhouette: of.silhouette.map(|silhouette| silhouette.mean),
+                silhouette_standard_error: of
+                    .silhouette
+                    .and_then(|silhouette| silhouette.standard_error),
+                gap: of.gap.map(|gap| gap.gap),
+                gap_s: of.gap.map(|gap| gap.s),
+                adjusted_rand: of.labels.map(|labels| labels.adjusted_rand),
+                normalized_mutual_information: of
+                    .labels
+                    .map(|labels| labels.normalized_mutual_information),
+                homogeneity: of.labels.map(|labels| labels.homogeneity),
+                completeness: of.labels.map(|labels| labels.completeness),
+                v_measure: of.labels.map(|labels| labels.v_measure),
+                purity: of.labels.map(|labels| labels.purity),
+            })
+        })
     })
 }
 

@@ -4,20 +4,28 @@
 //! those numbers into the answers a user came for:
 //!
 //! ```text
-//! (k, init_id, inertia) … → best_per_k → find_elbow → Elbow
-//! labels, clusters        → contingency → Contingency
+//! (k, init_id, inertia) … → best_per_k → find_elbow, kneedle, elbow_confidence ─┐
+//! rows, labels, centroids → survey      → Survey ─→ Criteria ───────────────────┼→ choose → Chosen
+//! labels, clusters        → contingency → Contingency ─→ agreement ─┘
 //! ```
 //!
 //! - [`best_per_k`] keeps the best initialisation of every k.
 //! - [`find_elbow`] looks for the k where the curve of best inertias bends, by
 //!   fitting one straight line left and one right of every possible bend
 //!   ([`fit_line`]).
+//! - [`elbow_confidence`] finds the elbow again of resampled runs.
+//! - [`kneedle()`] is another rule of the same curve.
+//! - [`survey()`] looks at all rows once and measures the clusters of the best
+//!   runs.
 //! - [`contingency()`] counts how the known labels of the rows fall into the
-//!   clusters.
+//!   clusters, and [`Contingency::agreement`] says how well they agree.
+//! - [`choose()`] applies every rule and says whether they agree.
 //!
 //! It is not where anything is clustered, read, printed or plotted: all input
 //! is slices in memory, all output is plain data that serialises with serde.
-//! Every function is deterministic: the same input gives the same bits.
+//! Every function is deterministic: the same input gives the same bits, on any
+//! number of threads. Distances, exact sums and random streams are those of
+//! `kscan-kmeans`.
 //!
 //! ```
 //! use kscan_select::{CurvePoint, best_per_k, find_elbow};
@@ -34,12 +42,30 @@
 //! # Ok::<(), kscan_select::NoElbow>(())
 //! ```
 
+mod agreement;
+mod choose;
+mod confidence;
 mod contingency;
+mod criteria;
 mod curve;
+mod dispersion;
 mod elbow;
+mod kneedle;
 mod line;
+mod look;
+mod survey;
+mod threads;
+mod verdict;
 
+pub use choose::{Chosen, choose};
+pub use confidence::{Confidence, RESAMPLES, elbow_confidence};
 pub use contingency::{Contingency, contingency};
+pub use criteria::{Cluster, Criteria, Gap, LabelAgreement, Silhouette};
 pub use curve::{CurvePoint, best_per_k};
 pub use elbow::{Elbow, NoElbow, find_elbow};
+pub use kneedle::{NoKnee, kneedle};
 pub use line::{LineFit, fit_line};
+pub use survey::{Partition, Survey, survey};
+pub use verdict::{
+    Choice, ENOUGH_BEND, ENOUGH_RESAMPLES, Rule, Verdict, VerdictKind, choices, verdict,
+};

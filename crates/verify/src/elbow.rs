@@ -3,7 +3,7 @@
 use crate::arithmetic::{first_smallest, r_squared};
 use crate::document::FILE;
 use crate::violation::{Violation, equal, equal_lists, impossible, near};
-use kscan_results::{ElbowDocument, ScanDocument};
+use kscan_results::ScanDocument;
 
 /// Absolute tolerance of an R²: see the crate's front page.
 const TOLERANCE: f64 = 1e-9;
@@ -15,10 +15,10 @@ const LEAST_POINTS: usize = 4;
 pub(crate) fn check(document: &ScanDocument) -> Result<(), Violation> {
     let ks: Vec<usize> = document.best.iter().map(|best| best.k as usize).collect();
     let points = ks.len();
-    let elbow = match &document.elbow {
-        ElbowDocument::Found(elbow) => elbow,
-        ElbowDocument::None { .. } if points < LEAST_POINTS => return Ok(()),
-        ElbowDocument::None { .. } => {
+    let elbow = match document.elbow.found() {
+        Some(elbow) => elbow,
+        None if points < LEAST_POINTS => return Ok(()),
+        None => {
             let what = format_args!("elbow is null, but there are {points} values of k");
             return Err(impossible(FILE, what));
         }

@@ -72,6 +72,7 @@
 //!   (`config.n_proc`, `dispatch`, `launcher`, `retries`, `timeout_s`, `engine`): no result depends
 //!   on them. A run's own cost is held against the journal.
 //! * `elbow.reason`: a text. Logs, plots, the report and the trace: made from what is verified.
+//! * `criteria`, `choices`, `verdict`, `elbow.confidence` and the nearest rows of models: not yet.
 //! * Runs that are not the best of their k: without [`Options::every_run`] only that `scan.json` and
 //!   the journal, whose records have checksums, say the same of them.
 

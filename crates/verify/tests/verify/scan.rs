@@ -1,18 +1,20 @@
 //! A scan of the built-in digits, made by the engine and written by the writers of the real one.
 
 use jiff::Timestamp;
-use kscan_dataset::{Builtin, Dataset, Source, load};
-use kscan_kmeans::{DEFINITION_VERSION, Data, Engine, Fit, Init, Parameters, Simd, fit};
+use kscan_dataset::{Builtin, Dataset, Source, Table, load};
+use kscan_kmeans::{DEFINITION_VERSION, Data, Engine, Fit, Init, Parameters, RowIndex, Simd, fit};
 use kscan_protocol::{Attempt, Placement, RunId, RunRecord, Usage};
 use kscan_results::{
     BestModel, BestRun, DataDocument, Dispatch, ElbowDocument, Entry, Environment, FailedRun,
-    ImageShape, InitMethod, Journal, JournalKey, LabelsDocument, Launcher, RunDocument, RunFolder,
-    ScaleMethod, ScanConfig, ScanDocument, ScanStatus, Timing, tables,
+    ImageShape, InitMethod, Journal, JournalKey, LabelsDocument, Launcher, Nearest, RunDocument,
+    RunFolder, ScaleMethod, ScanConfig, ScanDocument, ScanStatus, Timing, tables,
 };
-use kscan_select::{CurvePoint, best_per_k, contingency, find_elbow};
+use kscan_select::{
+    Chosen, Contingency, Criteria, CurvePoint, Partition, best_per_k, choose, contingency, survey,
+};
 use kscan_shared::{Place, Scaler, Scaling, SharedFile};
 use kscan_verify::{Options, Verified, Violation, verify};
-use ndarray::{Array1, Array2};
+use ndarray::{Array1, Array2, Array3, s};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
@@ -53,6 +55,8 @@ pub(crate) struct Scan {
 }
 
 const N_INIT: u32 = 2;
+const SEED: u64 = 7;
+const NEAREST_ROWS: usize = 5;
 
 impl Scan {
     pub(crate) fn make(plan: Plan) -> Self {
@@ -92,14 +96,24 @@ impl Scan {
             journal.append(&Entry::Finished(Box::new(record.clone()))).unwrap();
             done.push((record, labels));
         }
-        let best = write_models(&folder, &plan, &scaler, &done);
-        let elbow = elbow(&best);
+        let (best, criteria) = write_models(&folder, &plan, &scaler, data, &done);
+        let points: Vec<CurvePoint> = done.iter().map(|(record, _)| point(record)).collect();
+        let Chosen { elbow, confidence, choices, verdict } = choose(&points, &criteria, SEED);
+        let elbow = ElbowDocument::new(elbow, confidence);
         tables::write_runs(&folder.runs_csv(), &documents).unwrap();
         tables::write_curve(&folder.curve_csv(), &best).unwrap();
         tables::write_elbow(&folder.elbow_csv(), &elbow).unwrap();
+        tables::write_criteria(&folder.criteria_csv(), &criteria).unwrap();
         let constant_cols = scaler.constant_columns().len() as u64;
-        let document =
-            ScanDocument { runs: documents, best, elbow, ..document(&plan, constant_cols) };
+        let document = ScanDocument {
+            runs: documents,
+            best,
+            elbow,
+            criteria,
+            choices,
+            verdict: Some(verdict),
+            ..document(&plan, constant_cols)
+        };
         document.write(&folder).unwrap();
         Self { temp, folder, dataset: plan.dataset }
     }
@@ -144,7 +158,7 @@ fn do_run(plan: &Plan, data: Data<'_>, run: RunId) -> (RunRecord, Vec<u32>) {
     let parameters = Parameters {
         k: run.k as usize,
         init_id: run.init_id.into(),
-        seed: 7,
+        seed: SEED,
         init: match (&plan.init, plan.given) {
             (_, Some(given)) => Init::Centroids(given(run.k, data.rows.d())),
             (InitMethod::Random, None) => Init::Random,
@@ -183,28 +197,42 @@ fn do_run(plan: &Plan, data: Data<'_>, run: RunId) -> (RunRecord, Vec<u32>) {
     (record, fit.labels)
 }
 
+fn point(record: &RunRecord) -> CurvePoint {
+    CurvePoint {
+        k: record.run.k as usize,
+        inertia: record.inertia,
+        init_id: record.run.init_id as usize,
+    }
+}
+
 fn write_models(
     folder: &RunFolder,
     plan: &Plan,
     scaler: &Scaler,
+    data: Data<'_>,
     done: &[(RunRecord, Vec<u32>)],
-) -> Vec<BestRun> {
-    let points = done.iter().map(|(record, _)| CurvePoint {
-        k: record.run.k as usize,
-        inertia: record.inertia,
-        init_id: record.run.init_id as usize,
-    });
-    let mut best = Vec::new();
-    for point in best_per_k(points) {
-        let is_best = |record: &RunRecord| {
-            (record.run.k as usize, record.run.init_id as usize) == (point.k, point.init_id)
-        };
-        let (record, labels) = done.iter().find(|(record, _)| is_best(record)).unwrap();
-        if let Some(known) = &plan.dataset.labels {
-            let table = contingency(known.values(), labels, point.k);
-            tables::write_contingency(&folder.contingency_csv(record.run.k), &table).unwrap();
+) -> (Vec<BestRun>, Vec<Criteria>) {
+    let (mut best, mut criteria) = (Vec::new(), Vec::new());
+    for best_point in best_per_k(done.iter().map(|(record, _)| point(record))) {
+        let (record, labels) = done.iter().find(|(record, _)| point(record) == best_point).unwrap();
+        let k = best_point.k;
+        let known = plan.dataset.labels.as_ref();
+        let table = known.map(|known| contingency(known.values(), labels, k));
+        if let Some(table) = &table {
+            tables::write_contingency(&folder.contingency_csv(record.run.k), table).unwrap();
         }
-        let shape = (point.k, scaler.mean().len());
+        let partition = Partition { labels, centroids: &record.centroids };
+        let survey = survey(Simd::detect(), data, &[partition], NEAREST_ROWS, 2).remove(0);
+        criteria.push(Criteria {
+            k,
+            calinski_harabasz: survey.calinski_harabasz,
+            davies_bouldin: survey.davies_bouldin,
+            silhouette: None,
+            gap: None,
+            labels: table.as_ref().map(Contingency::agreement),
+            clusters: survey.clusters,
+        });
+        let shape = (k, scaler.mean().len());
         let raw = record.centroids.chunks(shape.1);
         let raw: Vec<f64> = raw.flat_map(|center| scaler.inverse(center)).collect();
         let model = BestModel {
@@ -214,28 +242,27 @@ fn write_models(
             init_centers: Array2::from_shape_vec(shape, record.init_centers.clone()).unwrap(),
             scale_mean: Array1::from(scaler.mean().to_vec()),
             scale_std: Array1::from(scaler.std().to_vec()),
+            nearest: nearest(&plan.dataset.table, &survey.nearest),
         };
-        let file = RunFolder::best_model_name(record.run.k);
-        model.write(&folder.path().join(&file)).unwrap();
-        best.push(BestRun {
-            k: record.run.k,
-            init_id: record.run.init_id,
-            inertia: record.inertia,
-            n_iter: record.n_iter,
-            digest: record.digest.clone(),
-            file,
-        });
+        let run = BestRun::from(record);
+        model.write(&folder.path().join(&run.file)).unwrap();
+        best.push(run);
     }
-    best
+    (best, criteria)
 }
 
-fn elbow(best: &[BestRun]) -> ElbowDocument {
-    let ks: Vec<usize> = best.iter().map(|best| best.k as usize).collect();
-    let inertia: Vec<f64> = best.iter().map(|best| best.inertia).collect();
-    match find_elbow(&ks, &inertia) {
-        Ok(elbow) => ElbowDocument::Found(elbow),
-        Err(none) => ElbowDocument::None { k: None, reason: none.to_string() },
+fn nearest(table: &Table, clusters: &[Vec<RowIndex>]) -> Nearest {
+    let mut rows = Array2::from_elem((clusters.len(), NEAREST_ROWS), -1);
+    let mut raw = Array3::from_elem((clusters.len(), NEAREST_ROWS, table.cols()), f32::NAN);
+    for (j, cluster) in clusters.iter().enumerate() {
+        for (m, row) in cluster.iter().enumerate() {
+            rows[(j, m)] = row.0.cast_signed();
+            let mut values = vec![0.0; table.cols()];
+            table.copy_rows_f32(row.get()..row.get() + 1, &mut values, table.cols());
+            raw.slice_mut(s![j, m, ..]).assign(&Array1::from(values));
+        }
     }
+    Nearest { rows, raw }
 }
 
 fn key(plan: &Plan) -> JournalKey {
@@ -246,7 +273,7 @@ fn key(plan: &Plan) -> JournalKey {
             ScaleMethod::Standard => "standard".to_owned(),
             ScaleMethod::None => "none".to_owned(),
         },
-        seed: 7,
+        seed: SEED,
         init: match plan.init {
             InitMethod::KMeansPlusPlus => "k-means++".to_owned(),
             InitMethod::Random => "random".to_owned(),
@@ -276,7 +303,7 @@ fn document(plan: &Plan, constant_cols: u64) -> ScanDocument {
             k_step: 1,
             n_init: N_INIT,
             n_proc: 2,
-            seed: 7,
+            seed: SEED,
             init: plan.init.clone(),
             max_iter: plan.max_iter,
             tol: plan.tol,
@@ -310,7 +337,10 @@ fn document(plan: &Plan, constant_cols: u64) -> ScanDocument {
         },
         runs: Vec::new(),
         best: Vec::new(),
-        elbow: elbow(&[]),
+        elbow: ElbowDocument::None { k: None, reason: "made later".to_owned() },
+        criteria: Vec::new(),
+        choices: Vec::new(),
+        verdict: None,
         timing: Timing {
             started_at: Timestamp::UNIX_EPOCH,
             resumed_at_s: 0.0,

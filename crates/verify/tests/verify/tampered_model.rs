@@ -85,6 +85,8 @@ fn other_shapes_types_and_arrays() {
         m.centers = m.centers.slice(ndarray::s![1.., ..]).to_owned();
         m.centers_raw = m.centers_raw.slice(ndarray::s![1.., ..]).to_owned();
         m.init_centers = m.init_centers.slice(ndarray::s![1.., ..]).to_owned();
+        m.nearest.rows = m.nearest.rows.slice(ndarray::s![1.., ..]).to_owned();
+        m.nearest.raw = m.nearest.raw.slice(ndarray::s![1.., .., ..]).to_owned();
     });
     assert!(text.contains("the shape of centers is [3, 64]"), "{text}");
     let text = found(&scan, |m| m.scale_std = Array1::ones(63));
@@ -100,6 +102,8 @@ fn other_shapes_types_and_arrays() {
         npz.add_array("init_centers", &model.init_centers).unwrap();
         npz.add_array("scale_mean", &model.scale_mean).unwrap();
         npz.add_array("scale_std", &model.scale_std).unwrap();
+        npz.add_array("nearest_rows", &model.nearest.rows).unwrap();
+        npz.add_array("nearest_raw", &model.nearest.raw).unwrap();
         npz.finish().unwrap();
     });
     assert_eq!(found.unwrap().to_string(), "best/k04.npz cannot be read");
