@@ -35,7 +35,7 @@ pub(crate) enum Command {
     /// Read the logs of a scan's runs, merged by time
     Logs(LogsArgs),
     /// Show how far a scan is, also while it runs
-    Status(FolderArgs),
+    Status(StatusArgs),
     /// Prove a scan's saved results again, with a slow, plain, independent implementation
     Verify(VerifyArgs),
     /// Find the nearest centroid of new rows, with the scan's own scaling
@@ -217,6 +217,17 @@ pub(crate) struct FolderArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// The run folder
+    #[arg(value_hint = ValueHint::DirPath)]
+    pub(crate) dir: PathBuf,
+
+    /// Look again and again, until the scan ends
+    #[arg(long)]
+    pub(crate) watch: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
     /// The run folder
     #[arg(value_hint = ValueHint::DirPath)]
@@ -347,11 +358,11 @@ pub(crate) enum LauncherArg {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ProgressArg {
-    /// A bar on a terminal, plain lines elsewhere
+    /// A bar on a terminal, plain lines elsewhere, on a dumb terminal, and where CI is set
     Auto,
     /// A bar, and a line for every running worker
     Bar,
-    /// A line for every run
+    /// A line every few seconds
     Plain,
     /// One JSON event a line, on stdout, in place of the summary
     Json,

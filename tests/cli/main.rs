@@ -15,6 +15,7 @@ mod resume;
 mod scan;
 mod signals;
 mod soak;
+mod status;
 mod suspend;
 mod trace;
 mod usage;

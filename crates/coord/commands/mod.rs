@@ -43,8 +43,14 @@ fn finish(scanned: &Scanned, display: &DisplayArgs) -> Result<Exit, Failure> {
 /// Writes `text` to standard output. A reader that went away ends the command quietly: that is
 /// what `| head` means.
 fn print(text: &str) -> Result<(), Failure> {
+    print_or_end(text).map(drop)
+}
+
+/// The same for a command that would go on: tells whether anyone still reads.
+fn print_or_end(text: &str) -> Result<bool, Failure> {
     match std::io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }

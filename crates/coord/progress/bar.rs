@@ -1,28 +1,49 @@
-//! A bar for the whole scan with its ETA, and a line for every running worker.
+//! A bar for the whole scan with the time that is left, and a line for every running worker.
 
-use super::trouble;
+use super::{Board, trouble};
 use crate::events::{Event, Sink};
-use crate::summary;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use kscan_protocol::RunId;
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// How long the time that is left stands still: whoever reads it needs as long.
+const STEADY: Duration = Duration::from_millis(500);
 
 pub(super) struct Bar {
+    board: Board,
+    started: Instant,
+    /// When the time that is left was shown last.
+    shown: Option<Instant>,
     all: MultiProgress,
     total: ProgressBar,
     running: BTreeMap<RunId, ProgressBar>,
 }
 
 impl Bar {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(board: Board) -> Self {
         let all = MultiProgress::new();
-        let style = "{spinner} {msg}  [{elapsed}] {bar:40.cyan/dim} {pos}/{len} runs  {eta} left";
-        let total = ProgressBar::new(0).with_style(style_of(style));
+        let style = "{spinner} {msg} [{elapsed}] {wide_bar:.cyan/dim} {pos}/{len} runs{prefix}";
+        let total = ProgressBar::new(board.total() as u64).with_style(style_of(style));
         let total = all.add(total);
-        total.set_message("reading data");
+        total.set_position(board.ended() as u64);
         total.enable_steady_tick(Duration::from_millis(200));
-        Self { all, total, running: BTreeMap::new() }
+        let (started, shown, running) = (Instant::now(), None, BTreeMap::new());
+        Self { board, started, shown, all, total, running }
+    }
+
+    fn now(&self) -> f64 {
+        self.started.elapsed().as_secs_f64()
+    }
+
+    fn show_total(&mut self) {
+        self.total.set_position(self.board.ended() as u64);
+        if self.shown.is_none_or(|shown| shown.elapsed() >= STEADY)
+            && let Some(left) = self.board.left(self.now())
+        {
+            self.total.set_prefix(format!(", {left}"));
+            self.shown = Some(Instant::now());
+        }
     }
 
     fn end(&mut self, run: RunId) {
@@ -46,41 +67,28 @@ impl Sink for Bar {
             // Where it cannot be shown, the log has it.
             let _ = self.all.println(line);
         }
+        self.board.event(event, self.now());
         match event {
-            Event::ScanStarted { data, runs, done, .. } => {
-                self.total.set_length(*runs as u64);
-                self.total.set_position(*done as u64);
-                self.total.set_message(format!("{data}: normalising"));
-            }
-            Event::Prepared { .. } => {
-                self.total.set_message("scanning");
-                self.total.reset_eta();
-            }
+            Event::ScanStarted { data, .. } => self.total.set_message(format!("{data}: preparing")),
+            Event::Prepared { .. } => self.total.set_message("scanning"),
             Event::RunStarted { run, .. } => {
-                let line = ProgressBar::new_spinner().with_style(style_of("    {msg}"));
+                let line = ProgressBar::new_spinner().with_style(style_of("    {wide_msg}"));
                 let line = self.all.add(line);
-                line.set_message(format!("{run}  seeding"));
+                line.set_message(self.board.line(*run));
                 self.running.insert(*run, line);
             }
-            Event::RunProgress { run, iterated, .. } => {
+            Event::RunProgress { run, .. } => {
                 if let Some(line) = self.running.get(run) {
-                    line.set_message(format!(
-                        "{run}  iteration {:>3}  inertia {}  {} rows changed, {} looked at",
-                        iterated.iteration,
-                        summary::inertia(iterated.inertia),
-                        iterated.rows_changed,
-                        iterated.rows_visited,
-                    ));
+                    line.set_message(self.board.line(*run));
                 }
             }
-            Event::AttemptFailed { run, .. } => self.end(*run),
-            Event::RunFinished { run, .. } | Event::RunFailed { run, .. } => {
-                self.end(*run);
-                self.total.inc(1);
-            }
+            Event::AttemptFailed { run, .. }
+            | Event::RunFinished { run, .. }
+            | Event::RunFailed { run, .. } => self.end(*run),
             Event::ScanFinished { .. } => self.total.finish_and_clear(),
             Event::RunStderr { .. } | Event::Stopping { .. } | Event::FewerWorkers { .. } => {}
         }
+        self.show_total();
     }
 }
 

@@ -1,26 +1,37 @@
 //! How a person follows a scan: a bar on a terminal, lines elsewhere, JSON for programs.
 
 mod bar;
+mod board;
+mod estimate;
 mod json;
 mod plain;
 
 use crate::cli::{DisplayArgs, ProgressArg};
 use crate::events::{Event, Sink};
-use std::io::IsTerminal;
+use console::Term;
 
-/// The sink that the options ask for.
-pub(crate) fn sink(display: &DisplayArgs) -> Box<dyn Sink> {
+pub(crate) use board::Board;
+
+/// The sink that the options ask for, of a scan that stands as `board` has it.
+pub(crate) fn sink(display: &DisplayArgs, board: Board) -> Box<dyn Sink> {
     match display.progress {
         _ if display.quiet => Box::new(Silent),
         ProgressArg::Json => Box::new(json::Json),
         ProgressArg::None => Box::new(Silent),
-        ProgressArg::Bar => Box::new(bar::Bar::new()),
+        ProgressArg::Bar => Box::new(bar::Bar::new(board)),
         // Log lines and a bar do not share a terminal.
-        ProgressArg::Auto if std::io::stderr().is_terminal() && display.verbose == 0 => {
-            Box::new(bar::Bar::new())
+        ProgressArg::Auto if is_lively(&Term::stderr()) && display.verbose == 0 => {
+            Box::new(bar::Bar::new(board))
         }
-        ProgressArg::Auto | ProgressArg::Plain => Box::new(plain::Plain::default()),
+        ProgressArg::Auto | ProgressArg::Plain => Box::new(plain::Plain::new(board)),
     }
+}
+
+/// Whether this is a terminal that can go back to what it has shown, with someone there.
+pub(crate) fn is_lively(terminal: &Term) -> bool {
+    let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let is_dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
+    terminal.is_term() && !is_dumb && !is_set("CI")
 }
 
 struct Silent;

@@ -1,14 +1,37 @@
-//! A line for every run that ends: for logs, CI, and terminals that can do no more.
+//! A line every few seconds: for logs, CI, and terminals that can do no more.
 
-use super::trouble;
+use super::{Board, trouble};
 use crate::events::{Event, Sink};
 use crate::summary;
+use indicatif::HumanDuration;
 use std::io::Write;
+use std::time::{Duration, Instant};
 
-#[derive(Default)]
+/// The least time between two lines, but for troubles.
+const PAUSE: Duration = Duration::from_secs(5);
+
 pub(super) struct Plain {
-    done: usize,
-    total: usize,
+    board: Board,
+    started: Instant,
+    /// When the last line was.
+    shown: Instant,
+}
+
+impl Plain {
+    pub(super) fn new(board: Board) -> Self {
+        let now = Instant::now();
+        Self { board, started: now, shown: now }
+    }
+
+    /// How far the scan is, and what `news` there are.
+    fn show(&mut self, news: &str) {
+        self.shown = Instant::now();
+        let total = self.board.total();
+        let left = self.board.left(self.started.elapsed().as_secs_f64());
+        let left = left.map_or_else(String::new, |left| format!("{left}; "));
+        let ended = self.board.ended();
+        print(&format!("[{ended:>width$}/{total}] {left}{news}", width = total.to_string().len()));
+    }
 }
 
 impl Sink for Plain {
@@ -16,10 +39,10 @@ impl Sink for Plain {
         if let Some(line) = trouble(event) {
             print(&line);
         }
+        self.board.event(event, self.started.elapsed().as_secs_f64());
+        let is_time = self.shown.elapsed() >= PAUSE;
         match event {
             Event::ScanStarted { data, rows, cols, runs, done, n_proc, .. } => {
-                self.total = *runs;
-                self.done = *done;
                 print(&format!("{data}: {rows} x {cols}, {runs} runs, {n_proc} at a time"));
                 if *done > 0 {
                     print(&format!("{done} of them were done before"));
@@ -28,17 +51,19 @@ impl Sink for Plain {
             Event::Prepared { seconds } => {
                 print(&format!("data normalised and shared in {seconds:.2} s"));
             }
-            Event::RunFinished { run, inertia, n_iter, wall_s, .. } => {
-                self.done += 1;
-                let width = self.total.to_string().len();
-                print(&format!(
-                    "[{:>width$}/{}] {run}  inertia {}  {n_iter} iterations  {wall_s:.2} s",
-                    self.done,
-                    self.total,
-                    summary::inertia(*inertia),
-                ));
+            Event::RunFinished { run, inertia, n_iter, .. } if is_time => self.show(&format!(
+                "{run} done: inertia {} after {n_iter} iterations",
+                summary::inertia(*inertia)
+            )),
+            Event::RunProgress { run, .. } if is_time => {
+                let line = self.board.line(*run);
+                self.show(&line);
             }
-            Event::RunFailed { .. } => self.done += 1,
+            Event::ScanFinished { wall_s, .. } => {
+                let (ended, total) = (self.board.ended(), self.board.total());
+                let took = HumanDuration(Duration::from_secs_f64(*wall_s));
+                print(&format!("[{ended}/{total}] ended after {took:#}"));
+            }
             _ => {}
         }
     }

@@ -3,6 +3,7 @@
 use crate::cli::DisplayArgs;
 use crate::events::{Event, LogSink, Sink};
 use crate::exit::{Exit, Failure};
+use crate::progress::Board;
 use crate::scan::attempt_log::AttemptLogSink;
 use crate::scan::dispatch::{self, Dispatched, Policy};
 use crate::scan::first_centroids::GivenCentroids;
@@ -90,10 +91,12 @@ async fn execute_async(order: Order<'_>) -> Result<Scanned, Failure> {
     folder.remove_temporaries()?;
     let log_filter = logging::filter(display.verbose);
     logging::start(&folder, &log_filter, display.verbose > 0)?;
-    let mut sinks =
-        Sinks(vec![Box::new(LogSink), Box::new(AttemptLogSink), progress::sink(display)]);
-
     let planned = plan::runs(&config);
+    let missing = missing(&planned, &done);
+    let board = Board::of_scan(&config, dataset.table.rows(), &missing, &done);
+    let progress = progress::sink(display, board);
+    let mut sinks = Sinks(vec![Box::new(LogSink), Box::new(AttemptLogSink), progress]);
+
     sinks.event(&Event::ScanStarted {
         data: dataset.name.clone(),
         rows: dataset.table.rows() as u64,
@@ -121,11 +124,7 @@ async fn execute_async(order: Order<'_>) -> Result<Scanned, Failure> {
     document.timing.prepare_s = started.elapsed().as_secs_f64();
     sinks.event(&Event::Prepared { seconds: document.timing.prepare_s });
 
-    let runs = planned
-        .iter()
-        .filter(|&&run| !done.iter().any(|record| record.run == run))
-        .map(|&run| (run, next_attempt(&folder, run)))
-        .collect();
+    let runs = missing.into_iter().map(|run| (run, next_attempt(&folder, run))).collect();
     let rows = prepared.shared.map().data().rows;
     let mut scan = Running {
         config: &config,
@@ -252,6 +251,11 @@ fn begin(config: &ScanConfig, dataset: &Dataset, fingerprint: &str, simd: Simd) 
             cpu_s: 0.0,
         },
     }
+}
+
+fn missing(planned: &[RunId], done: &[RunRecord]) -> Vec<RunId> {
+    let is_missing = |&run: &RunId| !done.iter().any(|record| record.run == run);
+    planned.iter().copied().filter(is_missing).collect()
 }
 
 fn status(planned: usize, finished: &[RunRecord], failed: &[FailedRun]) -> ScanStatus {

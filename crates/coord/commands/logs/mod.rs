@@ -3,7 +3,7 @@
 mod line;
 mod show;
 
-use super::print;
+use super::print_or_end;
 use crate::cli::{ColorArg, LogsArgs};
 use crate::exit::{Exit, Failure};
 use anstream::{AutoStream, ColorChoice};
@@ -33,8 +33,8 @@ pub(crate) fn logs(args: &LogsArgs) -> Result<Exit, Failure> {
         })?;
         let show =
             |line: &Line| if args.json { format!("{}\n", line.text) } else { show::human(line) };
-        print(&painted(&lines.iter().map(show).collect::<String>(), args))?;
-        if !goes_on {
+        let is_read = print_or_end(&painted(&lines.iter().map(show).collect::<String>(), args))?;
+        if !goes_on || !is_read {
             return Ok(Exit::Success);
         }
         std::thread::sleep(POLL);
