@@ -30,8 +30,9 @@ pub(crate) enum Command {
     Run(Box<RunArgs>),
     /// Go on with an interrupted or partly failed scan
     Resume(ResumeArgs),
-    /// Write a scan's tables again, and show its summary
-    Report(FolderArgs),
+    /// Write a scan's report, plots and tables again, and show its summary; also of a scan that was
+    /// interrupted or still runs
+    Report(ReportArgs),
     /// Read the logs of a scan's runs, merged by time
     Logs(LogsArgs),
     /// Show how far a scan is, also while it runs
@@ -210,13 +211,6 @@ pub(crate) struct ResumeArgs {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct FolderArgs {
-    /// The run folder
-    #[arg(value_hint = ValueHint::DirPath)]
-    pub(crate) dir: PathBuf,
-}
-
-#[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
     /// The run folder
     #[arg(value_hint = ValueHint::DirPath)]
@@ -225,6 +219,17 @@ pub(crate) struct StatusArgs {
     /// Look again and again, until the scan ends
     #[arg(long)]
     pub(crate) watch: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// The run folder
+    #[arg(value_hint = ValueHint::DirPath)]
+    pub(crate) dir: PathBuf,
+
+    /// Rows are pictures of this height and width in pixels, as '28x28'
+    #[arg(long, value_name = "HxW")]
+    pub(crate) image_shape: Option<ImageShape>,
 }
 
 #[derive(Debug, Args)]

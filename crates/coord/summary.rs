@@ -3,20 +3,10 @@
 use crate::exit::{escape, shown};
 use comfy_table::presets::NOTHING;
 use comfy_table::{Cell, CellAlignment, Table};
-use indicatif::HumanCount;
+use kscan_report::text::inertia;
 use kscan_results::{ElbowDocument, FoundElbow, RunFolder, RunStatus, ScanDocument, ScanStatus};
 use kscan_select::{Rule, VerdictKind};
 use std::fmt::Write;
-
-/// An inertia as people compare it: one digit behind the point, groups of three before it; as it is
-/// where that would show nothing.
-pub(crate) fn inertia(inertia: f64) -> String {
-    let tenths = (inertia * 10.0).round();
-    if !(1000.0..1e16).contains(&tenths) {
-        return format!("{inertia:.6e}");
-    }
-    format!("{}.{}", HumanCount((tenths / 10.0).trunc() as u64), tenths as u64 % 10)
-}
 
 /// The summary of a scan in `folder`.
 pub(crate) fn summary(scan: &ScanDocument, folder: &RunFolder) -> String {
@@ -65,6 +55,7 @@ pub(crate) fn summary(scan: &ScanDocument, folder: &RunFolder) -> String {
         scan.timing.wall_s, scan.timing.prepare_s, scan.timing.scan_s, scan.config.n_proc
     ));
     line(format_args!("results in {}", shown(folder.path())));
+    line(format_args!("report in {}", shown(&folder.report_html())));
     if scan.status == ScanStatus::Partial {
         line(format_args!("go on with: kscan-coord resume {}", shown(folder.path())));
     }

@@ -1,8 +1,9 @@
 //! The other commands.
 
-use crate::harness::{Scratch, digits, gzip, npy, npy_f64};
+use crate::harness::{SLOW, Scratch, digits, gzip, kind, npy, npy_f64};
 use ndarray::{Array1, Array3};
 use ndarray_npy::ReadNpyExt;
+use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::fs::{self, File};
 
@@ -137,20 +138,52 @@ fn elbow_refuses_what_is_no_such_table() {
 }
 
 #[test]
-fn report_writes_deleted_tables_again_byte_for_byte() {
+fn report_writes_deleted_files_again_byte_for_byte() {
     let scratch = Scratch::new();
     let line = "run digits --k-low 2 --k-high 6 --n-init 2 --out scan";
     let first = scratch.kscan(line).run().exits(0);
-    let names = ["runs.csv", "curve.csv", "elbow.csv"];
-    let read = || names.map(|name| fs::read(scratch.join("scan").join(name)).expect("a table"));
+    let names = [
+        "runs.csv",
+        "curve.csv",
+        "elbow.csv",
+        "report.html",
+        "plots/inertia.svg",
+        "plots/elbow.svg",
+        "plots/timeline.svg",
+        "plots/centroids-k03.svg",
+        "plots/contingency-k06.svg",
+    ];
+    let read = || names.map(|name| fs::read(scratch.join("scan").join(name)).expect(name));
     let before = read();
     for name in names {
-        fs::remove_file(scratch.join("scan").join(name)).expect("a table");
+        fs::remove_file(scratch.join("scan").join(name)).expect(name);
     }
+    fs::remove_dir_all(scratch.join("scan/plots")).expect("plots");
     let again = scratch.kscan("report scan").run().exits(0);
     assert_eq!(read(), before);
     assert_eq!(again.stdout, first.stdout);
     scratch.kscan("report elsewhere").run().exits(3).names(&["elsewhere"]);
+}
+
+/// A scan that was killed has an empty scan.json: what the journal holds is reported.
+#[test]
+fn report_of_a_killed_scan_has_what_had_finished() {
+    let scratch = Scratch::new();
+    scratch.slow_data();
+    let mut live = scratch.kscan(SLOW).spawn();
+    live.wait_for("run_finished", |event| kind(event) == "run_finished");
+    live.signal(Signal::SIGKILL);
+    live.finish().killed_by(Signal::SIGKILL);
+    assert!(scratch.scan("scan").runs().is_empty());
+    let summary = scratch.kscan("report scan").run().exits(0).stdout;
+    assert!(summary.contains(" of 3 runs, interrupted"), "{summary}");
+    let report = fs::read_to_string(scratch.join("scan/report.html")).expect("a report");
+    assert!(report.contains("1 of 3 runs have ended") || report.contains("2 of 3 runs"));
+    assert!(report.contains("class=\"run best\""));
+    assert!(scratch.scan("scan").runs().is_empty(), "scan.json is as it was");
+    scratch.kscan("resume scan").run().exits(0);
+    let report = fs::read_to_string(scratch.join("scan/report.html")).expect("a report");
+    assert!(!report.contains("runs have ended"));
 }
 
 #[test]

@@ -92,6 +92,10 @@ fn assert_whole(folder: &Path) {
                 let labels: ndarray::Array1<i32> = npz.by_name("labels").expect("labels");
                 assert_eq!(labels.len(), 400, "{name}");
             }
+            Some(extension @ ("svg" | "html")) => {
+                let text = fs::read_to_string(&path).expect("a text");
+                assert!(text.ends_with(&format!("</{extension}>")), "{name}");
+            }
             _ => assert!(
                 path.is_dir() || name == "journal.bin" || name.starts_with("logs/"),
                 "what is {name}?"
@@ -196,7 +200,7 @@ fn results_that_cannot_be_written_again_stay_as_they_were() {
         results.flat_map(read).collect()
     };
     let before = files();
-    disk.grow("size=512k");
+    disk.grow("size=4m");
     let filler = disk.fill();
     let report = scratch.kscan("report disk/scan").run().exits(6);
     report.names(&["disk/scan/", "No space left"]);

@@ -1,19 +1,56 @@
-//! `report DIR`: a scan's tables once more, from scan.json, and its summary.
+//! `report DIR`: a scan's report, plots and tables once more, and its summary.
 
 use super::print;
-use crate::cli::FolderArgs;
+use super::run::check_image_shape;
+use crate::cli::ReportArgs;
 use crate::exit::{Exit, Failure};
+use crate::scan::reduce;
 use crate::summary::summary;
-use kscan_results::{RunFolder, ScanDocument, tables};
+use kscan_protocol::RunRecord;
+use kscan_report::Options;
+use kscan_results::{Entry, FailedRun, Journal, RunFolder, ScanDocument, tables};
+use std::collections::BTreeMap;
 
-pub(crate) fn report(args: &FolderArgs) -> Result<Exit, Failure> {
+pub(crate) fn report(args: &ReportArgs) -> Result<Exit, Failure> {
     let folder = RunFolder::at(&args.dir);
-    let scan = ScanDocument::read(&folder)?;
+    let mut scan = ScanDocument::read(&folder)?;
+    if let Some(shape) = args.image_shape {
+        check_image_shape(shape, scan.data.cols)?;
+    }
+    // A scan that was killed, or still runs, has its results in the journal alone.
+    if scan.runs.is_empty()
+        && let Ok(journal) = Journal::read(&folder.journal())
+    {
+        let (finished, failed) = last_words(journal.entries);
+        reduce::fill_in(&mut scan, &finished, &failed);
+    }
     tables::write_runs(&folder.runs_csv(), &scan.runs)?;
     tables::write_curve(&folder.curve_csv(), &scan.best)?;
     tables::write_elbow(&folder.elbow_csv(), &scan.elbow)?;
     tables::write_criteria(&folder.criteria_csv(), &scan.criteria)?;
     kscan_trace::write(&folder, &scan)?;
+    kscan_report::write(&folder, &scan, &Options { image_shape: args.image_shape })?;
     print(&summary(&scan, &folder))?;
     Ok(Exit::Success)
+}
+
+/// The runs of a journal. A resumed scan may have finished what had failed before: the last word
+/// counts.
+fn last_words(entries: Vec<Entry>) -> (Vec<RunRecord>, Vec<FailedRun>) {
+    let mut last = BTreeMap::new();
+    for entry in entries {
+        let run = match &entry {
+            Entry::Finished(record) => record.run,
+            Entry::Failed(failed) => failed.run,
+        };
+        last.insert(run, entry);
+    }
+    let (mut finished, mut failed) = (Vec::new(), Vec::new());
+    for entry in last.into_values() {
+        match entry {
+            Entry::Finished(record) => finished.push(*record),
+            Entry::Failed(run) => failed.push(run),
+        }
+    }
+    (finished, failed)
 }

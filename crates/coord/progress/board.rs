@@ -2,7 +2,6 @@
 
 use super::estimate::{Begun, Finished, Model};
 use crate::events::Event;
-use crate::summary;
 use indicatif::HumanDuration;
 use kscan_protocol::{Iterated, RunId, RunRecord};
 use kscan_results::{Dispatch, ScanConfig};
@@ -143,7 +142,7 @@ impl Board {
         format!(
             "{run}  iteration {:>3}  inertia {}  {:>5.1}% of rows touched, {:.2}% changed",
             iterated.iteration,
-            summary::inertia(iterated.inertia),
+            kscan_report::text::inertia(iterated.inertia),
             share(iterated.rows_visited),
             share(iterated.rows_changed),
         )

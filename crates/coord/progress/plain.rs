@@ -2,7 +2,6 @@
 
 use super::{Board, trouble};
 use crate::events::{Event, Sink};
-use crate::summary;
 use indicatif::HumanDuration;
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -53,7 +52,7 @@ impl Sink for Plain {
             }
             Event::RunFinished { run, inertia, n_iter, .. } if is_time => self.show(&format!(
                 "{run} done: inertia {} after {n_iter} iterations",
-                summary::inertia(*inertia)
+                kscan_report::text::inertia(*inertia)
             )),
             Event::RunProgress { run, .. } if is_time => {
                 let line = self.board.line(*run);

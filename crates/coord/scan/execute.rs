@@ -161,6 +161,7 @@ async fn execute_async(order: Order<'_>) -> Result<Scanned, Failure> {
     document.timing.cpu_s = cpu_s(&finished);
     document.write(&folder)?;
     kscan_trace::write(&folder, &document)?;
+    kscan_report::write(&folder, &document, &kscan_report::Options::default())?;
 
     sinks.event(&Event::ScanFinished {
         status: document.status,

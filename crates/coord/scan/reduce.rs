@@ -6,7 +6,8 @@ use kscan_kmeans::distance::{self, Nearest as NearestCentroid};
 use kscan_kmeans::{Data, Digest, RowIndex, Simd};
 use kscan_protocol::{RunId, RunRecord};
 use kscan_results::{
-    BestModel, BestRun, ElbowDocument, FailedRun, Nearest, RunDocument, RunFolder, tables,
+    BestModel, BestRun, ElbowDocument, FailedRun, Nearest, RunDocument, RunFolder, ScanDocument,
+    tables,
 };
 use kscan_select::{
     Choice, Chosen, Contingency, Criteria, CurvePoint, Partition, Survey, Verdict, best_per_k,
@@ -78,12 +79,7 @@ pub(crate) fn reduce<'a>(
     seed: u64,
     simd: Simd,
 ) -> Result<Reduced<'a>, Failure> {
-    let mut runs: Vec<RunDocument> = finished
-        .iter()
-        .map(RunDocument::from)
-        .chain(failed.iter().map(RunDocument::from))
-        .collect();
-    runs.sort_by_key(RunDocument::run);
+    let runs = run_documents(finished, failed);
     let points: Vec<CurvePoint> = finished.iter().map(point).collect();
     let fits = best_fits(finished, &points, labels, prepared, simd)?;
     let surveys = survey_fits(&fits, prepared, simd);
@@ -113,6 +109,33 @@ pub(crate) fn reduce<'a>(
     })
 }
 
+/// Fills in what the runs of a scan come down to that has not ended: all that can be told without
+/// its data.
+pub(crate) fn fill_in(scan: &mut ScanDocument, finished: &[RunRecord], failed: &[FailedRun]) {
+    let points: Vec<CurvePoint> = finished.iter().map(point).collect();
+    let best = best_per_k(points.iter().copied());
+    scan.runs = run_documents(finished, failed);
+    scan.best = best.iter().map(|best| BestRun::from(record_of(finished, best))).collect();
+    if !best.is_empty() {
+        let Chosen { elbow, confidence, .. } = choose(&points, &[], scan.config.seed);
+        scan.elbow = ElbowDocument::new(elbow, confidence);
+    }
+}
+
+/// Every run that has ended, in order.
+fn run_documents(finished: &[RunRecord], failed: &[FailedRun]) -> Vec<RunDocument> {
+    let finished = finished.iter().map(RunDocument::from);
+    let mut runs: Vec<RunDocument> = finished.chain(failed.iter().map(RunDocument::from)).collect();
+    runs.sort_by_key(RunDocument::run);
+    runs
+}
+
+fn record_of<'a>(finished: &'a [RunRecord], best: &CurvePoint) -> &'a RunRecord {
+    let run = RunId { k: best.k as u32, init_id: best.init_id as u32 };
+    let record = finished.iter().find(|record| record.run == run);
+    record.expect("the best runs are among the finished")
+}
+
 /// The best run of every k that has one, with its labels.
 fn best_fits<'a>(
     finished: &'a [RunRecord],
@@ -122,10 +145,8 @@ fn best_fits<'a>(
     simd: Simd,
 ) -> Result<Vec<BestFit<'a>>, Failure> {
     let best = best_per_k(points.iter().copied()).into_iter().map(|best| {
-        let run = RunId { k: best.k as u32, init_id: best.init_id as u32 };
-        let record = finished.iter().find(|record| record.run == run);
-        let record = record.expect("the best runs are among the finished");
-        let labels = match labels.take(run) {
+        let record = record_of(finished, &best);
+        let labels = match labels.take(record.run) {
             Some(labels) => labels,
             None => labels_again(prepared.shared.map().data(), record, simd)?,
         };

@@ -28,7 +28,7 @@ impl RunFolder {
         let is_new = !self.path.exists();
         let mut builder = DirBuilder::new();
         builder.recursive(true).mode(0o700);
-        [self.path.clone(), self.logs(), self.best(), self.contingency()]
+        [self.path.clone(), self.logs(), self.best(), self.contingency(), self.plots()]
             .iter()
             .try_for_each(|folder| builder.create(folder))?;
         Ok(NewFolder { path: is_new.then(|| self.path.clone()) })
@@ -40,7 +40,7 @@ impl RunFolder {
     /// # Errors
     /// Where a folder cannot be read, or a file not be removed.
     pub fn remove_temporaries(&self) -> io::Result<()> {
-        for folder in [self.path.clone(), self.best(), self.contingency()] {
+        for folder in [self.path.clone(), self.best(), self.contingency(), self.plots()] {
             for entry in std::fs::read_dir(folder)? {
                 let entry = entry?;
                 if entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
@@ -121,6 +121,24 @@ impl RunFolder {
     #[must_use]
     pub fn contingency_csv(&self, k: u32) -> PathBuf {
         self.contingency().join(format!("k{k:02}.csv"))
+    }
+
+    /// `report.html`
+    #[must_use]
+    pub fn report_html(&self) -> PathBuf {
+        self.path.join("report.html")
+    }
+
+    /// `plots/`
+    #[must_use]
+    pub fn plots(&self) -> PathBuf {
+        self.path.join("plots")
+    }
+
+    /// `plots/inertia.svg`
+    #[must_use]
+    pub fn plot(&self, name: &str, extension: &str) -> PathBuf {
+        self.plots().join(format!("{name}.{extension}"))
     }
 
     /// `logs/`

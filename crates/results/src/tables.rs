@@ -189,6 +189,27 @@ pub fn write_contingency(path: &Path, table: &Contingency) -> Result<(), FileErr
     })
 }
 
+/// Reads a `contingency/k05.csv`: the labels as they stand there, and the counts, whose labels are
+/// the indices of those.
+///
+/// # Errors
+/// Where it cannot be read, or is no such table.
+pub fn read_contingency(path: &Path) -> Result<(Vec<String>, Contingency), FileError> {
+    let read = || -> csv::Result<(Vec<String>, Contingency)> {
+        let mut csv = csv::Reader::from_path(path)?;
+        let k = csv.headers()?.len().saturating_sub(1);
+        let (mut labels, mut counts) = (Vec::new(), Vec::new());
+        for row in csv.deserialize() {
+            let (label, row): (String, Vec<u64>) = row?;
+            labels.push(label);
+            counts.extend(row);
+        }
+        let table = Contingency { labels: (0..labels.len() as i64).collect(), k, counts };
+        Ok((labels, table))
+    };
+    read().map_err(|error| FileError::read(path, into_io(error)))
+}
+
 fn write(
     path: &Path,
     rows: impl FnOnce(&mut csv::Writer<&mut dyn io::Write>) -> csv::Result<()>,
@@ -206,5 +227,25 @@ fn into_io(error: csv::Error) -> io::Error {
     match error.into_kind() {
         csv::ErrorKind::Io(error) => error,
         _ => io::Error::new(io::ErrorKind::InvalidData, text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_contingency_table_is_read_as_it_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("k02.csv");
+        let table = Contingency { labels: vec![-3, 0, 7], k: 2, counts: vec![1, 2, 3, 4, 5, 6] };
+        write_contingency(&path, &table).unwrap();
+        let (labels, read) = read_contingency(&path).unwrap();
+        assert_eq!(labels, ["-3", "0", "7"]);
+        assert_eq!(read, Contingency { labels: vec![0, 1, 2], ..table });
+        for damaged in ["label,0,1\n3,4\n", "label,0\n3,x\n", "label,0\n3,-1\n"] {
+            std::fs::write(&path, damaged).unwrap();
+            assert!(read_contingency(&path).is_err(), "{damaged}");
+        }
     }
 }

@@ -7,7 +7,6 @@ use super::print;
 use crate::cli::StatusArgs;
 use crate::exit::{Exit, Failure};
 use crate::progress::Board;
-use crate::summary;
 use jiff::Timestamp;
 use kscan_protocol::{RunId, RunRecord};
 use kscan_results::{Entry, Journal, JournalKey, RunFolder, ScanDocument, ScanStatus};
@@ -85,8 +84,9 @@ fn line(k: u32, n_init: u32, runs: &BTreeMap<RunId, Option<RunRecord>>) -> Strin
     let of_k =
         || runs.iter().filter(|(run, _)| run.k == k).filter_map(|(_, record)| record.as_ref());
     let best = of_k().map(|record| record.inertia).min_by(f64::total_cmp);
-    let best =
-        best.map_or_else(String::new, |best| format!("  best inertia {}", summary::inertia(best)));
+    let best = best.map_or_else(String::new, |best| {
+        format!("  best inertia {}", kscan_report::text::inertia(best))
+    });
     format!("k = {k:>3}  {:>3}/{n_init}{best}", of_k().count())
 }
 
