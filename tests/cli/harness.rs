@@ -575,6 +575,8 @@ impl Model {
             "nearest_rows",
             "scale_mean",
             "scale_std",
+            "silhouette_rows",
+            "silhouettes",
         ];
         assert_eq!(names, expected);
         Self {

@@ -10,8 +10,8 @@ use kscan_results::{
     tables,
 };
 use kscan_select::{
-    Choice, Chosen, Contingency, Criteria, CurvePoint, Partition, Survey, Verdict, best_per_k,
-    choose, contingency, survey,
+    Choice, Chosen, Contingency, Criteria, CurvePoint, Partition, Silhouettes, Survey, Verdict,
+    best_per_k, choose, contingency, silhouettes, survey,
 };
 use ndarray::{Array1, Array2, Array3, ArrayView2};
 use std::collections::BTreeMap;
@@ -68,6 +68,7 @@ pub(crate) struct Reduced<'a> {
     /// Of `best`, in its order.
     fits: Vec<BestFit<'a>>,
     nearest: Vec<Nearest>,
+    silhouettes: Silhouettes,
 }
 
 /// Best per k of the runs that have ended, measured, and what that says of k.
@@ -82,15 +83,16 @@ pub(crate) fn reduce<'a>(
     let runs = run_documents(finished, failed);
     let points: Vec<CurvePoint> = finished.iter().map(point).collect();
     let fits = best_fits(finished, &points, labels, prepared, simd)?;
-    let surveys = survey_fits(&fits, prepared, simd);
+    let (surveys, silhouettes) = measure(&fits, prepared, seed, simd);
     let criteria: Vec<Criteria> = fits
         .iter()
         .zip(&surveys)
-        .map(|(fit, survey)| Criteria {
+        .enumerate()
+        .map(|(index, (fit, survey))| Criteria {
             k: fit.record.run.k as usize,
             calinski_harabasz: survey.calinski_harabasz,
             davies_bouldin: survey.davies_bouldin,
-            silhouette: None,
+            silhouette: silhouettes.summary(index),
             gap: None,
             labels: fit.table.as_ref().map(Contingency::agreement),
             clusters: survey.clusters.clone(),
@@ -106,6 +108,7 @@ pub(crate) fn reduce<'a>(
         verdict,
         nearest: surveys.iter().map(|survey| nearest(&survey.nearest, prepared)).collect(),
         fits,
+        silhouettes,
     })
 }
 
@@ -157,12 +160,20 @@ fn best_fits<'a>(
     best.collect()
 }
 
-fn survey_fits(fits: &[BestFit<'_>], prepared: &Prepared, simd: Simd) -> Vec<Survey> {
+/// What there is to know of the best runs, on all cores: the workers are gone.
+fn measure(
+    fits: &[BestFit<'_>],
+    prepared: &Prepared,
+    seed: u64,
+    simd: Simd,
+) -> (Vec<Survey>, Silhouettes) {
+    let (data, threads) = (prepared.shared.map().data(), prepare::cores());
     let partitions: Vec<Partition<'_>> = fits
         .iter()
         .map(|fit| Partition { labels: &fit.labels, centroids: &fit.record.centroids })
         .collect();
-    survey(simd, prepared.shared.map().data(), &partitions, NEAREST_ROWS, prepare::cores())
+    let silhouettes = silhouettes(simd, data.rows, &partitions, seed, threads);
+    (survey(simd, data, &partitions, NEAREST_ROWS, threads), silhouettes)
 }
 
 /// The nearest rows of every cluster, with their values.
@@ -193,13 +204,17 @@ pub(crate) fn write(
     reduced: Reduced<'_>,
     prepared: &Prepared,
 ) -> Result<(), Failure> {
-    for (fit, nearest) in reduced.fits.into_iter().zip(reduced.nearest) {
+    let Silhouettes { rows, values, .. } = reduced.silhouettes;
+    let rows: Array1<i64> = rows.iter().map(|row| row.0.cast_signed()).collect();
+    for ((fit, nearest), silhouettes) in reduced.fits.into_iter().zip(reduced.nearest).zip(values) {
+        let silhouettes =
+            silhouettes.map_or_else(|| Array1::from_elem(rows.len(), f64::NAN), Array1::from);
         let k = fit.record.run.k;
         if let Some(table) = &fit.table {
             tables::write_contingency(&folder.contingency_csv(k), table)?;
         }
         let file = folder.path().join(RunFolder::best_model_name(k));
-        model(fit, nearest, prepared).write(&file)?;
+        model(fit, nearest, (rows.clone(), silhouettes), prepared).write(&file)?;
     }
     tables::write_runs(&folder.runs_csv(), &reduced.runs)?;
     tables::write_curve(&folder.curve_csv(), &reduced.best)?;
@@ -208,7 +223,12 @@ pub(crate) fn write(
     Ok(())
 }
 
-fn model(fit: BestFit<'_>, nearest: Nearest, prepared: &Prepared) -> BestModel {
+fn model(
+    fit: BestFit<'_>,
+    nearest: Nearest,
+    (silhouette_rows, silhouettes): (Array1<i64>, Array1<f64>),
+    prepared: &Prepared,
+) -> BestModel {
     let BestFit { record, labels, .. } = fit;
     let scaler = &prepared.scaler;
     let shape = (record.run.k as usize, scaler.mean().len());
@@ -226,6 +246,8 @@ fn model(fit: BestFit<'_>, nearest: Nearest, prepared: &Prepared) -> BestModel {
         scale_mean: Array1::from(scaler.mean().to_vec()),
         scale_std: Array1::from(scaler.std().to_vec()),
         nearest,
+        silhouette_rows,
+        silhouettes,
     }
 }
 

@@ -208,6 +208,30 @@ multiversion! {
 
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
+fn to_all_body<const B: usize>(rows: Rows<'_>, centroids: &[f64], distances: &mut [f64]) {
+    let stride = rows.stride();
+    let count = centroids.len() / stride;
+    for (row, distances) in rows.iter().zip(distances.chunks_exact_mut(count)) {
+        for (first, distances) in (0..count).step_by(B).zip(distances.chunks_mut(B)) {
+            // As in `nearest`, the last one stands in for those that are missing.
+            let block = std::array::from_fn(|b| {
+                &centroids[(first + b).min(count - 1) * stride..][..stride]
+            });
+            for (distance, found) in distances.iter_mut().zip(squared_distances::<B>(row, block)) {
+                *distance = found;
+            }
+        }
+    }
+}
+
+multiversion! {
+    /// The squared distance of every row to each of `centroids`, `[k, stride]`, into `distances`,
+    /// `[n, k]`.
+    pub fn to_all = to_all_body(rows: Rows<'_>, centroids: &[f64], distances: &mut [f64])
+}
+
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
 fn to_own_body<const B: usize>(
     rows: Rows<'_>,
     centroids: &[f64],
@@ -286,6 +310,8 @@ mod tests {
                 to_own(simd, rows, &centroids, &labels, &mut own);
                 let mut one = vec![0.0; n];
                 to_one(simd, rows, &centroids[..stride], &mut one);
+                let mut each = vec![0.0; n * k];
+                to_all(simd, rows, &centroids, &mut each);
                 for (i, row) in rows.iter().enumerate() {
                     let all: Vec<f64> =
                         centroids.chunks(stride).map(|centroid| by_the_book(row, centroid)).collect();
@@ -294,6 +320,9 @@ mod tests {
                     prop_assert_eq!(found[i].distance.to_bits(), all[best].to_bits());
                     prop_assert_eq!(own[i].to_bits(), all[best].to_bits());
                     prop_assert_eq!(one[i].to_bits(), all[0].to_bits());
+                    for (j, distance) in all.iter().enumerate() {
+                        prop_assert_eq!(each[i * k + j].to_bits(), distance.to_bits());
+                    }
                 }
             }
         }

@@ -44,6 +44,8 @@ pub(crate) fn sample_of(document: &Value) -> Sample {
                 ),
                 raw: Array3::from_elem((k, 2, 4), 1.5),
             },
+            silhouette_rows: Array1::from_shape_fn(12, |row| row as i64),
+            silhouettes: Array1::from_elem(12, 0.25),
         };
         model.write(&folder.path().join(&best.file)).unwrap();
         let counts = (0..2 * k as u64).collect();

@@ -24,6 +24,10 @@ pub struct BestModel {
     pub scale_std: Array1<f64>,
     /// The middle of every cluster.
     pub nearest: Nearest,
+    /// The rows that silhouettes were taken of, ascending, `[m]`: the same for every k of a scan.
+    pub silhouette_rows: Array1<i64>,
+    /// Their silhouettes, `[m]`; NaN where they are not defined.
+    pub silhouettes: Array1<f64>,
 }
 
 /// The rows of every cluster that lie nearest to its centroid.
@@ -75,6 +79,8 @@ impl BestModel {
             npz.add_array("scale_std", &self.scale_std)?;
             npz.add_array("nearest_rows", &self.nearest.rows)?;
             npz.add_array("nearest_raw", &self.nearest.raw)?;
+            npz.add_array("silhouette_rows", &self.silhouette_rows)?;
+            npz.add_array("silhouettes", &self.silhouettes)?;
             Ok(npz.finish()?.into_inner())
         };
         let bytes = write().map_err(|error| FileError::write(path, io::Error::other(error)))?;
@@ -100,6 +106,8 @@ impl BestModel {
                     rows: npz.by_name("nearest_rows")?,
                     raw: npz.by_name("nearest_raw")?,
                 },
+                silhouette_rows: npz.by_name("silhouette_rows")?,
+                silhouettes: npz.by_name("silhouettes")?,
             })
         };
         let model =
@@ -111,7 +119,8 @@ impl BestModel {
             && model.scale_mean.len() == d
             && model.scale_std.len() == d
             && model.nearest.rows.nrows() == k
-            && model.nearest.raw.dim() == (k, m, d);
+            && model.nearest.raw.dim() == (k, m, d)
+            && model.silhouettes.len() == model.silhouette_rows.len();
         if fits { Ok(model) } else { Err(ModelError::Shapes { path: path.to_owned() }) }
     }
 }

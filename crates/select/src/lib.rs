@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! (k, init_id, inertia) … → best_per_k → find_elbow, kneedle, elbow_confidence ─┐
-//! rows, labels, centroids → survey      → Survey ─→ Criteria ───────────────────┼→ choose → Chosen
+//! rows, labels, centroids → survey, silhouettes ─→ Criteria ────────────────────┼→ choose → Chosen
 //! labels, clusters        → contingency → Contingency ─→ agreement ─┘
 //! ```
 //!
@@ -16,7 +16,7 @@
 //! - [`elbow_confidence`] finds the elbow again of resampled runs.
 //! - [`kneedle()`] is another rule of the same curve.
 //! - [`survey()`] looks at all rows once and measures the clusters of the best
-//!   runs.
+//!   runs; [`silhouettes`] looks at the distances between rows.
 //! - [`contingency()`] counts how the known labels of the rows fall into the
 //!   clusters, and [`Contingency::agreement`] says how well they agree.
 //! - [`choose()`] applies every rule and says whether they agree.
@@ -53,6 +53,7 @@ mod elbow;
 mod kneedle;
 mod line;
 mod look;
+mod silhouette;
 mod survey;
 mod threads;
 mod verdict;
@@ -65,6 +66,7 @@ pub use curve::{CurvePoint, best_per_k};
 pub use elbow::{Elbow, NoElbow, find_elbow};
 pub use kneedle::{NoKnee, kneedle};
 pub use line::{LineFit, fit_line};
+pub use silhouette::{SILHOUETTE_ROWS, Silhouettes, silhouettes};
 pub use survey::{Partition, Survey, survey};
 pub use verdict::{
     Choice, ENOUGH_BEND, ENOUGH_RESAMPLES, Rule, Verdict, VerdictKind, choices, verdict,

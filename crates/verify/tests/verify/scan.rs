@@ -10,7 +10,8 @@ use kscan_results::{
     RunFolder, ScaleMethod, ScanConfig, ScanDocument, ScanStatus, Timing, tables,
 };
 use kscan_select::{
-    Chosen, Contingency, Criteria, CurvePoint, Partition, best_per_k, choose, contingency, survey,
+    Chosen, Contingency, Criteria, CurvePoint, Partition, best_per_k, choose, contingency,
+    silhouettes, survey,
 };
 use kscan_shared::{Place, Scaler, Scaling, SharedFile};
 use kscan_verify::{Options, Verified, Violation, verify};
@@ -213,6 +214,7 @@ fn write_models(
     done: &[(RunRecord, Vec<u32>)],
 ) -> (Vec<BestRun>, Vec<Criteria>) {
     let (mut best, mut criteria) = (Vec::new(), Vec::new());
+    let simd = Simd::detect();
     for best_point in best_per_k(done.iter().map(|(record, _)| point(record))) {
         let (record, labels) = done.iter().find(|(record, _)| point(record) == best_point).unwrap();
         let k = best_point.k;
@@ -222,12 +224,13 @@ fn write_models(
             tables::write_contingency(&folder.contingency_csv(record.run.k), table).unwrap();
         }
         let partition = Partition { labels, centroids: &record.centroids };
-        let survey = survey(Simd::detect(), data, &[partition], NEAREST_ROWS, 2).remove(0);
+        let survey = survey(simd, data, &[partition], NEAREST_ROWS, 2).remove(0);
+        let silhouettes = silhouettes(simd, data.rows, &[partition], SEED, 2);
         criteria.push(Criteria {
             k,
             calinski_harabasz: survey.calinski_harabasz,
             davies_bouldin: survey.davies_bouldin,
-            silhouette: None,
+            silhouette: silhouettes.summary(0),
             gap: None,
             labels: table.as_ref().map(Contingency::agreement),
             clusters: survey.clusters,
@@ -243,6 +246,11 @@ fn write_models(
             scale_mean: Array1::from(scaler.mean().to_vec()),
             scale_std: Array1::from(scaler.std().to_vec()),
             nearest: nearest(&plan.dataset.table, &survey.nearest),
+            silhouette_rows: silhouettes.rows.iter().map(|row| row.0.cast_signed()).collect(),
+            silhouettes: silhouettes.values[0].as_ref().map_or_else(
+                || Array1::from_elem(silhouettes.rows.len(), f64::NAN),
+                |values| Array1::from(values.clone()),
+            ),
         };
         let run = BestRun::from(record);
         model.write(&folder.path().join(&run.file)).unwrap();

@@ -104,6 +104,8 @@ fn other_shapes_types_and_arrays() {
         npz.add_array("scale_std", &model.scale_std).unwrap();
         npz.add_array("nearest_rows", &model.nearest.rows).unwrap();
         npz.add_array("nearest_raw", &model.nearest.raw).unwrap();
+        npz.add_array("silhouette_rows", &model.silhouette_rows).unwrap();
+        npz.add_array("silhouettes", &model.silhouettes).unwrap();
         npz.finish().unwrap();
     });
     assert_eq!(found.unwrap().to_string(), "best/k04.npz cannot be read");
