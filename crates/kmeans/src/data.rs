@@ -4,6 +4,7 @@ use crate::distance;
 use crate::exact_sum::{ExactSums, SumGrid};
 use crate::rows::{Magnitudes, Rows};
 use crate::simd::Simd;
+use crate::threads::side_by_side;
 
 /// What is computed of the rows once, by the coordinator, and used by every run.
 ///
@@ -24,9 +25,6 @@ pub struct Statistics {
 impl Statistics {
     /// Of all `rows`, whose magnitudes are `magnitudes`, on `threads` threads: their number does
     /// not change a bit of the result.
-    ///
-    /// # Panics
-    /// Where a thread cannot be started.
     #[must_use]
     pub fn compute(simd: Simd, rows: Rows<'_>, magnitudes: Magnitudes, threads: usize) -> Self {
         let grid = SumGrid::for_rows(rows.n(), magnitudes);
@@ -37,31 +35,27 @@ impl Statistics {
             .collect();
 
         let mut sums = ExactSums::new(grid, 1, rows.stride());
-        std::thread::scope(|scope| {
-            let workers: Vec<_> = parts
-                .iter()
-                .map(|&part| {
-                    scope.spawn(move || {
-                        let mut sums = ExactSums::new(grid, 1, part.stride());
-                        part.iter().for_each(|row| sums.add(simd, 0, row));
-                        sums
-                    })
-                })
-                .collect();
-            for worker in workers {
-                sums.merge(&worker.join().expect("summing does not panic"));
+        let sums_of_parts = side_by_side(parts.iter().map(|&part| {
+            move || {
+                let mut sums = ExactSums::new(grid, 1, part.stride());
+                part.iter().for_each(|row| sums.add(simd, 0, row));
+                sums
             }
-        });
+        }));
+        for part in &sums_of_parts {
+            sums.merge(part);
+        }
         let mut center = vec![0.0; rows.stride()];
         sums.mean(0, rows.n() as u64, &mut center);
 
         let mut spread = vec![0.0; rows.n()];
-        std::thread::scope(|scope| {
-            for (&rows, spread) in parts.iter().zip(spread.chunks_mut(part)) {
-                let center = &center;
-                scope.spawn(move || distance::to_one(simd, rows, center, spread));
-            }
-        });
+        let center_of = &center;
+        side_by_side(
+            parts
+                .iter()
+                .zip(spread.chunks_mut(part))
+                .map(|(&rows, spread)| move || distance::to_one(simd, rows, center_of, spread)),
+        );
         let spread_cumulative = spread
             .iter()
             .scan(0.0, |sum, spread| {

@@ -49,6 +49,7 @@ pub mod random;
 pub mod rows;
 pub mod seeding;
 pub mod simd;
+mod threads;
 
 pub use data::{Data, Statistics};
 pub use digest::Digest;
@@ -57,6 +58,7 @@ pub use index::{Index, IndexView, Layout};
 pub use lloyd::{Counters, Iteration, Stop};
 pub use rows::{Magnitudes, RowIndex, Rows};
 pub use simd::{Simd, SimdLevel};
+pub use threads::side_by_side;
 
 /// Version of the definitions on this page. Results of different versions are never mixed:
 /// it goes into the digest's domain and into what a resumed scan compares.

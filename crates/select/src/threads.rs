@@ -1,10 +1,9 @@
 //! Doing parts of a job on several threads.
 
-use std::thread;
+use kscan_kmeans::side_by_side;
 
-/// Lets `work` make something of each of `items`, on at most so many threads, this one among them:
-/// each takes consecutive ones. What they make comes back in order. Where the system refuses
-/// another thread, this one does its part.
+/// Lets `work` make something of each of `items`, on at most so many threads: each takes consecutive
+/// ones. What they make comes back in order.
 pub(crate) fn on_threads<I: Sync, T: Send>(
     items: &[I],
     threads: usize,
@@ -12,22 +11,7 @@ pub(crate) fn on_threads<I: Sync, T: Send>(
 ) -> Vec<T> {
     let share = items.len().div_ceil(threads.max(1)).max(1);
     let work = &work;
-    thread::scope(|scope| {
-        let mut shares = items.chunks(share);
-        let own = shares.next();
-        let others: Vec<_> = shares
-            .map(|items| {
-                let worker = thread::Builder::new().spawn_scoped(scope, move || work(items));
-                worker.map_err(|_| items)
-            })
-            .collect();
-        let mut made: Vec<T> = own.into_iter().map(work).collect();
-        made.extend(others.into_iter().map(|other| match other {
-            Ok(worker) => worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-            Err(items) => work(items),
-        }));
-        made
-    })
+    side_by_side(items.chunks(share).map(|items| move || work(items)))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use kscan_dataset::Table;
 use kscan_kmeans::Magnitudes;
 use kscan_kmeans::exact_sum::SumGrid;
 use kscan_kmeans::index::{Index, Layout as IndexLayout};
-use kscan_kmeans::{Rows, Simd, Statistics};
+use kscan_kmeans::{Rows, Simd, Statistics, side_by_side};
 use memmap2::MmapMut;
 use rustix::fs::{FallocateFlags, MemfdFlags, Mode, SealFlags};
 use std::fs::{File, OpenOptions};
@@ -186,35 +186,27 @@ fn scale_rows(
     // Small parts, so that a row is still in the cache when its magnitudes are taken.
     let step = (1_usize << 16).div_ceil(stride);
     let part = n.div_ceil(threads.max(1));
-    std::thread::scope(|scope| {
-        let workers: Vec<_> = rows
-            .chunks_mut(part * stride)
-            .enumerate()
-            .map(|(index, rows)| {
-                scope.spawn(move || {
-                    let mut start = index * part;
-                    let mut magnitudes = Magnitudes::NONE;
-                    for rows in rows.chunks_mut(step * stride) {
-                        let count = rows.len() / stride;
-                        scaler.transform(table, start..start + count, rows, stride);
-                        let found = Magnitudes::of(rows);
-                        // Before the merge, which a NaN does not survive.
-                        if !found.largest.is_finite() {
-                            return Err(first_not_finite(rows, stride, start));
-                        }
-                        magnitudes = magnitudes.merge(found);
-                        start += count;
-                    }
-                    Ok(magnitudes)
-                })
-            })
-            .collect();
-        // In the order of the rows, so that whatever the threads do the first failure is told.
-        workers
-            .into_iter()
-            .map(|worker| worker.join().expect("scaling does not panic"))
-            .try_fold(Magnitudes::NONE, |sum, part| Ok(sum.merge(part?)))
-    })
+    let parts = rows.chunks_mut(part * stride).enumerate();
+    let scaled = side_by_side(parts.map(|(index, rows)| {
+        move || {
+            let mut start = index * part;
+            let mut magnitudes = Magnitudes::NONE;
+            for rows in rows.chunks_mut(step * stride) {
+                let count = rows.len() / stride;
+                scaler.transform(table, start..start + count, rows, stride);
+                let found = Magnitudes::of(rows);
+                // Before the merge, which a NaN does not survive.
+                if !found.largest.is_finite() {
+                    return Err(first_not_finite(rows, stride, start));
+                }
+                magnitudes = magnitudes.merge(found);
+                start += count;
+            }
+            Ok(magnitudes)
+        }
+    }));
+    // In the order of the rows, so that whatever the threads do the first failure is told.
+    scaled.into_iter().try_fold(Magnitudes::NONE, |sum, part| Ok(sum.merge(part?)))
 }
 
 /// Where the first value of `rows`, of which one is not finite, stands; `start` is their first.

@@ -6,6 +6,7 @@
 //! binary32: subtract the rounded mean, divide by the rounded scale.
 
 use kscan_dataset::Table;
+use kscan_kmeans::side_by_side;
 use std::ops::Range;
 use std::str::FromStr;
 
@@ -143,25 +144,23 @@ fn column_sums(
     let blocks = n.div_ceil(block);
     let mut sums = vec![[0.0; 2]; blocks * d];
     let per_thread = blocks.div_ceil(threads.max(1));
-    std::thread::scope(|scope| {
-        for (thread, sums) in sums.chunks_mut(per_thread * d).enumerate() {
-            let terms = &terms;
-            scope.spawn(move || {
-                let mut row = vec![0.0_f32; d];
-                for (index, sums) in sums.chunks_exact_mut(d).enumerate() {
-                    let start = (thread * per_thread + index) * block;
-                    for i in start..(start + block).min(n) {
-                        table.copy_rows_f32(i..i + 1, &mut row, d);
-                        for ((sum, &x), &parameter) in sums.iter_mut().zip(&row).zip(parameter) {
-                            let [a, b] = terms(f64::from(x), parameter);
-                            sum[0] += a;
-                            sum[1] += b;
-                        }
+    let terms = &terms;
+    side_by_side(sums.chunks_mut(per_thread * d).enumerate().map(|(thread, sums)| {
+        move || {
+            let mut row = vec![0.0_f32; d];
+            for (index, sums) in sums.chunks_exact_mut(d).enumerate() {
+                let start = (thread * per_thread + index) * block;
+                for i in start..(start + block).min(n) {
+                    table.copy_rows_f32(i..i + 1, &mut row, d);
+                    for ((sum, &x), &parameter) in sums.iter_mut().zip(&row).zip(parameter) {
+                        let [a, b] = terms(f64::from(x), parameter);
+                        sum[0] += a;
+                        sum[1] += b;
                     }
                 }
-            });
+            }
         }
-    });
+    }));
     let mut total = vec![[0.0; 2]; d];
     for block in sums.chunks_exact(d) {
         for (total, sum) in total.iter_mut().zip(block) {

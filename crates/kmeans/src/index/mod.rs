@@ -36,6 +36,7 @@ pub(crate) mod gemm;
 use crate::data::Data;
 use crate::rows::RowIndex;
 use crate::simd::Simd;
+use crate::threads::side_by_side;
 use gemm::PANEL;
 use serde::{Deserialize, Serialize};
 
@@ -103,6 +104,22 @@ impl Layout {
             left -= *width;
         }
         Self { n, d, components, widths }
+    }
+
+    /// Most bytes that [`Index::build`] has at a time, those of the index included.
+    #[must_use]
+    pub fn bytes_to_build(&self) -> u64 {
+        let Self { n, d, components, .. } = *self;
+        let sample = n.min(basis::SAMPLE).saturating_mul(d);
+        let vectors = components.saturating_mul(d);
+        // First the sample, turned and packed, and its covariance, twice; then the sample, and the
+        // index itself, whose coordinates take two bytes each.
+        let square = d.saturating_mul(d.next_multiple_of(PANEL)).saturating_mul(2);
+        let first = sample.saturating_mul(3).saturating_add(square);
+        let facts = self.facts_len() + self.deep_facts_len() + self.coordinates_len().div_ceil(2);
+        let then = sample.saturating_add(facts);
+        let values = first.max(then).saturating_add(vectors.saturating_mul(3));
+        (values as u64).saturating_mul(size_of::<f32>() as u64)
     }
 
     /// Number of levels.
@@ -236,7 +253,7 @@ impl Index {
     /// are equal, or no number can be the unit.
     ///
     /// # Panics
-    /// Where `layout` was made for other data, or a thread cannot be started.
+    /// Where `layout` was made for other data.
     #[must_use]
     pub fn build(simd: Simd, data: Data<'_>, threads: usize, layout: Layout) -> Option<Self> {
         let Layout { n, d, components, .. } = layout;
@@ -267,27 +284,25 @@ impl Index {
         let mut facts = index.facts.as_chunks_mut().0;
         let mut deep = index.deep_facts.as_chunks_mut().0;
         let basis = &index.basis;
-        std::thread::scope(|scope| {
-            for start in (0..n).step_by(part) {
-                let count = part.min(n - start);
-                let levels = levels
-                    .iter_mut()
-                    .map(|(width, level)| {
-                        let (first, behind) = std::mem::take(level).split_at_mut(count * *width);
-                        *level = behind;
-                        first
-                    })
-                    .collect();
-                let parts = Parts {
-                    levels,
-                    facts: facts.split_off_mut(..count).expect("each row has facts"),
-                    deep_facts: deep.split_off_mut(..count).expect("each row has facts"),
-                };
-                let rows = start..start + count;
-                let rotation = Rotation { simd, data, unit, defect, layout, basis };
-                scope.spawn(move || rotation.rotate(rows, parts));
-            }
-        });
+        side_by_side((0..n).step_by(part).map(|start| {
+            let count = part.min(n - start);
+            let levels = levels
+                .iter_mut()
+                .map(|(width, level)| {
+                    let (first, behind) = std::mem::take(level).split_at_mut(count * *width);
+                    *level = behind;
+                    first
+                })
+                .collect();
+            let parts = Parts {
+                levels,
+                facts: facts.split_off_mut(..count).expect("each row has facts"),
+                deep_facts: deep.split_off_mut(..count).expect("each row has facts"),
+            };
+            let rows = start..start + count;
+            let rotation = Rotation { simd, data, unit, defect, layout, basis };
+            move || rotation.rotate(rows, parts)
+        }));
         (defect < 0.25).then_some(index)
     }
 
