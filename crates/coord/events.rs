@@ -23,8 +23,8 @@ pub(crate) enum Event {
         n_proc: u32,
         out: PathBuf,
     },
-    /// Memory is too little for as many workers as were asked for.
-    FewerWorkers { n_proc: u32, asked: u32 },
+    /// Of something there is too little for as many workers as were asked for.
+    FewerWorkers { n_proc: u32, asked: u32, short: &'static str },
     /// The shared file is there.
     Prepared { seconds: f64 },
     /// A worker process was started.
@@ -114,8 +114,8 @@ impl Sink for LogSink {
             Event::ScanStarted { data, rows, cols, runs, done, n_proc, out } => {
                 info!(data, rows, cols, runs, done, n_proc, out = %out.display(), "scan started");
             }
-            Event::FewerWorkers { n_proc, asked } => {
-                warn!(n_proc, asked, "too little memory for all workers");
+            Event::FewerWorkers { n_proc, asked, short } => {
+                warn!(n_proc, asked, short, "too little for all workers");
             }
             Event::Prepared { seconds } => info!(seconds, "data normalised and shared"),
             Event::RunStarted { run, attempt, pid, slot } => {

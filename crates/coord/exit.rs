@@ -4,6 +4,7 @@ use kscan_dataset::DatasetError;
 use kscan_results::{FileError, JournalError, ModelError};
 use kscan_shared::SharedError;
 use kscan_verify::Violation;
+use nix::errno::Errno;
 use std::error::Error;
 use std::fmt;
 use std::io;
@@ -106,28 +107,65 @@ fn chain(error: &dyn Error) -> String {
     text
 }
 
-/// What to do about a file that the system would not give or take.
+/// What to do about something that the system would not give or take.
 fn advice(error: &io::Error) -> &'static str {
+    if let Some((_, advice)) = shortage(error) {
+        return advice;
+    }
     match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            "make room on that disk, or choose another one with --out"
-        }
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
             "check the permissions, or choose another folder with --out"
         }
         io::ErrorKind::NotFound => "check the path",
-        io::ErrorKind::OutOfMemory => "free some memory, or take a smaller data set",
         _ => "check the path and the disk",
     }
 }
 
+/// What the machine has too little of, where that is the error, and what to do about it.
+fn shortage(error: &io::Error) -> Option<(&'static str, &'static str)> {
+    let system = error.raw_os_error().map(Errno::from_raw);
+    Some(match (error.kind(), system) {
+        (_, Some(Errno::EAGAIN)) => {
+            ("threads", "raise the limit on processes: ulimit -u, or the cgroup's pids.max")
+        }
+        (_, Some(Errno::EMFILE | Errno::ENFILE)) => {
+            ("open files", "raise the limit on open files: ulimit -n 256")
+        }
+        (io::ErrorKind::OutOfMemory, _) => {
+            ("memory", "free some memory, raise its limit (ulimit -v), or take fewer rows")
+        }
+        (io::ErrorKind::FileTooLarge, _) => {
+            ("file size", "raise the limit on the size of files: ulimit -f unlimited")
+        }
+        (io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded, _) => {
+            ("room on the disk", "make room on that disk, or choose another one with --out")
+        }
+        _ => return None,
+    })
+}
+
+/// Whether the machine is the reason for an error, or anything that it comes from.
+fn shortage_behind(error: &(dyn Error + 'static)) -> Option<&'static str> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some((_, advice)) = error.downcast_ref().and_then(shortage) {
+            return Some(advice);
+        }
+        next = error.source();
+    }
+    None
+}
+
 impl From<DatasetError> for Failure {
     fn from(error: DatasetError) -> Self {
+        let short = shortage_behind(&error);
         let exit = match &error {
-            DatasetError::OutOfMemory { .. } => Exit::Environment,
+            DatasetError::OutOfMemory { .. } | DatasetError::NoRoom { .. } => Exit::Environment,
+            _ if short.is_some() => Exit::Environment,
             _ => Exit::Data,
         };
-        Self::new(exit, chain(&error), error.hint())
+        let hint = short.map_or_else(|| error.hint(), ToOwned::to_owned);
+        Self::new(exit, chain(&error), hint)
     }
 }
 
@@ -149,7 +187,8 @@ impl From<SharedError> for Failure {
 
 impl From<FileError> for Failure {
     fn from(error: FileError) -> Self {
-        let exit = if error.action == "read" { Exit::Data } else { Exit::Environment };
+        let short = shortage(&error.source).is_some();
+        let exit = if error.action == "read" && !short { Exit::Data } else { Exit::Environment };
         Self::new(exit, chain(&error), advice(&error.source))
     }
 }
@@ -196,10 +235,14 @@ impl From<Violation> for Failure {
     }
 }
 
-/// Standard output that nobody reads any more is no failure worth words; everything else is.
+/// Something that a scan needs of the system, and that has no name of its own.
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
-        Self::new(Exit::Environment, chain(&error), advice(&error))
+        let cause = match shortage(&error) {
+            Some((what, _)) => format!("the system has too little for this: no {what} ({error})"),
+            None => chain(&error),
+        };
+        Self::new(Exit::Environment, cause, advice(&error))
     }
 }
 

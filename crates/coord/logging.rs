@@ -1,9 +1,8 @@
 //! The coordinator's log: JSON lines in the run folder, and on stderr where asked for.
 
 use kscan_results::{FileError, RunFolder};
-use std::fs::OpenOptions;
+use kscan_worker::LogFile;
 use std::io::{self, IsTerminal};
-use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Mutex;
 use tracing_subscriber::fmt::format::FmtSpan;
 use tracing_subscriber::layer::SubscriberExt;
@@ -26,10 +25,9 @@ pub(crate) fn filter(verbose: u8) -> String {
 /// `verbose`, to stderr.
 pub(crate) fn start(folder: &RunFolder, filter: &str, verbose: bool) -> Result<(), FileError> {
     let path = folder.coordinator_log();
-    let fail = |source: io::Error| FileError { action: "write", path: path.clone(), source };
+    let fail = |source: io::Error| FileError::new("write", &path, source);
     // A resumed scan goes on in the same file.
-    let file =
-        OpenOptions::new().append(true).create(true).mode(0o600).open(&path).map_err(fail)?;
+    let file = LogFile::go_on(&path).map_err(fail)?;
     let filter = || EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
     let to_file = fmt::layer()
         .json()

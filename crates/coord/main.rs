@@ -8,6 +8,7 @@ mod cli;
 mod commands;
 mod events;
 mod exit;
+mod limits;
 mod logging;
 mod progress;
 mod scan;
@@ -23,6 +24,9 @@ fn main() -> ExitCode {
     let started = Instant::now();
     // clap ends with 2 on a wrong command line, and 0 after --help.
     let Cli { command } = Cli::parse();
+    if let Err(error) = limits::outlive_file_size_limit() {
+        return report(&error.into()).into();
+    }
     let outcome = match command {
         Command::Worker { coordinator } => return worker(coordinator, started),
         Command::Run(args) => commands::run::run(&args, started),

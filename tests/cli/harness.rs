@@ -14,10 +14,12 @@ use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::chown;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -27,6 +29,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 
 /// The digest of every run, by (k, `init_id`).
 pub(crate) type Digests = BTreeMap<(u64, u64), String>;
+
+/// Users that [`Scratch::hand_over`] has made up.
+static USERS: AtomicU32 = AtomicU32::new(0);
 
 /// A folder for one test, gone with it.
 pub(crate) struct Scratch(TempDir);
@@ -66,10 +71,15 @@ impl Scratch {
 
     /// The same through a shell that first does `setup`, for limits and masks.
     pub(crate) fn kscan_after(&self, setup: &str, line: &str) -> Kscan {
+        self.program_after(setup, Path::new(env!("CARGO_BIN_EXE_kscan-coord")), line)
+    }
+
+    /// The same of a copy of the program.
+    pub(crate) fn program_after(&self, setup: &str, program: &Path, line: &str) -> Kscan {
         let mut command = Command::new("/bin/sh");
         command
             .args(["-c", &format!("{setup}; exec \"$0\" \"$@\"")])
-            .arg(env!("CARGO_BIN_EXE_kscan-coord"))
+            .arg(program)
             .args(line.split_whitespace());
         Kscan { command }.in_folder(self.path())
     }
@@ -82,6 +92,26 @@ impl Scratch {
     /// Everything in this folder, by relative path, in order.
     pub(crate) fn contents(&self) -> Vec<String> {
         contents(self.path())
+    }
+
+    /// Gives all that is here, and a copy of the program, to a user who has no other process and owns
+    /// nothing else; tells both. `None`, and says so, where only root could.
+    pub(crate) fn hand_over(&self) -> Option<(PathBuf, u32)> {
+        // Processes are counted by user, and no limit on them holds for root.
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("not tested: only root can act as a user who has no other process");
+            return None;
+        }
+        let user = USERS.fetch_add(1, Ordering::Relaxed);
+        let uid = 1_000_000 + std::process::id() * 16 + user;
+        // Where the tests are built others may not look.
+        let program = self.join("kscan-coord");
+        fs::copy(env!("CARGO_BIN_EXE_kscan-coord"), &program).expect("a copy");
+        let paths = self.contents().into_iter().map(|name| self.join(name));
+        for path in paths.chain([self.path().to_owned()]) {
+            chown(&path, Some(uid), None).expect("root may");
+        }
+        Some((program, uid))
     }
 
     /// Writes the data of the slow job.

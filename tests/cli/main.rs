@@ -8,6 +8,7 @@ mod formats;
 mod given;
 mod harness;
 mod hostile_worker;
+mod limits;
 mod logs;
 mod outputs;
 mod progress;

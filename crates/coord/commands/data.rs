@@ -4,17 +4,16 @@ use super::print;
 use crate::cli::DataCommand;
 use crate::exit::{Exit, Failure};
 use kscan_dataset::{Source, load, write_npy};
-use kscan_results::replace_file;
+use kscan_results::write_atomically;
 use kscan_shared::{Scaler, Scaling};
 use std::fmt::Write as _;
-use std::io::BufWriter;
 
 pub(crate) fn data(command: &DataCommand) -> Result<Exit, Failure> {
     match command {
         DataCommand::Info { data } => info(&Source::parse(data)),
         DataCommand::Export { data, out } => {
             let dataset = load(&Source::parse(data), None)?;
-            replace_file(out, |file| write_npy(&dataset.table, &mut BufWriter::new(file)))?;
+            write_atomically(out, |mut file| write_npy(&dataset.table, &mut file))?;
             Ok(Exit::Success)
         }
     }

@@ -6,12 +6,12 @@ use crate::exit::{Exit, Failure};
 use crate::scan::reduce::nearest_labels;
 use kscan_dataset::{Source, load};
 use kscan_kmeans::{Rows, Simd};
-use kscan_results::{BestModel, RunFolder, ScaleMethod, ScanDocument, replace_file};
+use kscan_results::{BestModel, RunFolder, ScaleMethod, ScanDocument, write_atomically};
 use kscan_shared::{Scaler, Scaling};
 use ndarray::Array1;
 use ndarray_npy::{WriteNpyError, WriteNpyExt};
 use std::fmt::Write as _;
-use std::io::{self, BufWriter, Write};
+use std::io;
 
 pub(crate) fn predict(args: &PredictArgs) -> Result<Exit, Failure> {
     let folder = RunFolder::at(&args.dir);
@@ -66,13 +66,11 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<Exit, Failure> {
         return Ok(Exit::Success);
     };
     let labels: Array1<i32> = labels.into_iter().map(u32::cast_signed).collect();
-    replace_file(path, |file| {
-        let mut file = BufWriter::new(file);
-        labels.write_npy(&mut file).map_err(|error| match error {
+    write_atomically(path, |file| {
+        labels.write_npy(file).map_err(|error| match error {
             WriteNpyError::Io(error) => error,
             other => io::Error::other(other),
-        })?;
-        file.flush()
+        })
     })?;
     Ok(Exit::Success)
 }

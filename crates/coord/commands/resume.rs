@@ -4,10 +4,11 @@ use super::finish;
 use super::run::given;
 use crate::cli::ResumeArgs;
 use crate::exit::{Exit, Failure};
-use crate::scan::execute::{self, Order};
-use crate::scan::plan;
-use kscan_dataset::{Source, load};
-use kscan_protocol::{RunId, RunRecord};
+use crate::limits;
+use crate::scan::begin::{Earlier, Means, Order};
+use crate::scan::{execute, memory, plan};
+use kscan_dataset::{Source, load_within};
+use kscan_protocol::RunId;
 use kscan_results::{Entry, Journal, JournalError, JournalKey, Recovered, RunFolder, ScanDocument};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -16,8 +17,10 @@ use std::path::Path;
 use std::time::Instant;
 
 pub(crate) fn resume(args: &ResumeArgs, started: Instant) -> Result<Exit, Failure> {
+    limits::workers_with_files(1)?;
     let folder = RunFolder::at(&args.dir);
-    let mut config = ScanDocument::read(&folder)?.config;
+    let before = ScanDocument::read(&folder)?;
+    let mut config = before.config.clone();
     if let Some(n_proc) = args.n_proc {
         config.n_proc = n_proc;
     }
@@ -27,30 +30,32 @@ pub(crate) fn resume(args: &ResumeArgs, started: Instant) -> Result<Exit, Failur
         reopened => Some(reopened?),
     };
     let source = Source::parse(OsStr::new(&config.data));
-    let dataset = load(&source, config.labels.as_deref().map(Path::new))?;
+    let memory = args.memory.map(|limit| limit.as_u64());
+    let labels = config.labels.as_deref().map(Path::new);
+    let dataset = load_within(&source, labels, memory::room(memory))?;
     let given = given(&config, dataset.table.cols())?;
     let key = plan::journal_key(
         &config,
         dataset.table.fingerprint().to_string(),
         given.as_ref().map(|given| given.hash().to_owned()),
     );
-    let (journal, recovered) = reopened.unzip();
-    if let Some(recovered) = &recovered {
+    if let Some((_, recovered)) = &reopened {
         check(recovered, &key, &folder)?;
     }
     let scanned = execute::execute(Order {
-        done: recovered.map_or_else(Vec::new, finished),
         config,
         dataset,
         folder,
         given,
         key,
-        journal,
-        started,
-        simd: None,
-        memory: args.memory.map(|limit| limit.as_u64()),
-        keep_shared: false,
-        worker_program: args.workers.worker_program.clone(),
+        earlier: reopened.map(|(journal, recovered)| earlier(journal, recovered, before)),
+        means: Means {
+            started,
+            simd: None,
+            memory,
+            keep_shared: false,
+            worker_program: args.workers.worker_program.clone(),
+        },
         display: &args.display,
     })?;
     finish(&scanned, &args.display)
@@ -75,13 +80,22 @@ fn check(recovered: &Recovered, key: &JournalKey, folder: &RunFolder) -> Result<
     Ok(())
 }
 
-/// The results that the journal holds. Runs that had failed are tried again.
-fn finished(recovered: Recovered) -> Vec<RunRecord> {
-    let mut finished: BTreeMap<RunId, RunRecord> = BTreeMap::new();
+/// What the journal holds of each run, and what stood in scan.json `before`: its last word on each counts.
+fn earlier(journal: Journal, recovered: Recovered, before: ScanDocument) -> Earlier {
+    let mut ended: BTreeMap<RunId, Entry> = BTreeMap::new();
     for entry in recovered.entries {
-        if let Entry::Finished(record) = entry {
-            finished.insert(record.run, *record);
+        let run = match &entry {
+            Entry::Finished(record) => record.run,
+            Entry::Failed(failed) => failed.run,
+        };
+        ended.insert(run, entry);
+    }
+    let (mut finished, mut failed) = (Vec::new(), Vec::new());
+    for entry in ended.into_values() {
+        match entry {
+            Entry::Finished(record) => finished.push(*record),
+            Entry::Failed(run) => failed.push(run),
         }
     }
-    finished.into_values().collect()
+    Earlier { journal, finished, failed, before: Box::new(before) }
 }

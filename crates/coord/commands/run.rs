@@ -3,11 +3,12 @@
 use super::finish;
 use crate::cli::{DispatchArg, LauncherArg, RunArgs, ScaleArg};
 use crate::exit::{Exit, Failure};
-use crate::scan::execute::{self, Order};
+use crate::limits;
+use crate::scan::begin::{Means, Order};
 use crate::scan::first_centroids::GivenCentroids;
-use crate::scan::{plan, prepare};
+use crate::scan::{execute, memory, plan, prepare};
 use jiff::Timestamp;
-use kscan_dataset::{Source, load};
+use kscan_dataset::{Source, load_within};
 use kscan_results::{
     Dispatch, ImageShape, InitMethod, Launcher, RunFolder, ScaleMethod, ScanConfig,
 };
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 pub(crate) fn run(args: &RunArgs, started: Instant) -> Result<Exit, Failure> {
+    limits::workers_with_files(1)?;
     let source = Source::parse(&args.data);
     let config = resolve(args, &source)?;
     let folder = RunFolder::at(args.out.clone().unwrap_or_else(|| default_folder(&source)));
@@ -31,7 +33,8 @@ pub(crate) fn run(args: &RunArgs, started: Instant) -> Result<Exit, Failure> {
     }
 
     // Everything that can be wrong with the data is found before anything is written.
-    let dataset = load(&source, args.labels.as_deref())?;
+    let memory = args.memory.map(|limit| limit.as_u64());
+    let dataset = load_within(&source, args.labels.as_deref(), memory::room(memory))?;
     prepare::check_rows(&config, &dataset.name, dataset.table.rows())?;
     if let Some(shape) = config.image_shape {
         check_image_shape(shape, dataset.table.cols() as u64)?;
@@ -48,13 +51,14 @@ pub(crate) fn run(args: &RunArgs, started: Instant) -> Result<Exit, Failure> {
         folder,
         given,
         key,
-        journal: None,
-        done: Vec::new(),
-        started,
-        simd: args.simd,
-        memory: args.memory.map(|limit| limit.as_u64()),
-        keep_shared: args.keep_shared,
-        worker_program: args.workers.worker_program.clone(),
+        earlier: None,
+        means: Means {
+            started,
+            simd: args.simd,
+            memory,
+            keep_shared: args.keep_shared,
+            worker_program: args.workers.worker_program.clone(),
+        },
         display: &args.display,
     })?;
     finish(&scanned, &args.display)

@@ -5,6 +5,7 @@ use crate::events::{Event, Sink};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use kscan_protocol::RunId;
 use std::collections::BTreeMap;
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long the time that is left stands still: whoever reads it needs as long.
@@ -27,7 +28,10 @@ impl Bar {
         let total = ProgressBar::new(board.total() as u64).with_style(style_of(style));
         let total = all.add(total);
         total.set_position(board.ended() as u64);
-        total.enable_steady_tick(Duration::from_millis(200));
+        // The bar takes a thread for this, and for granted that there is one.
+        if thread::Builder::new().spawn(|| ()).is_ok() {
+            total.enable_steady_tick(Duration::from_millis(200));
+        }
         let (started, shown, running) = (Instant::now(), None, BTreeMap::new());
         Self { board, started, shown, all, total, running }
     }

@@ -58,8 +58,8 @@ fn trouble(event: &Event) -> Option<String> {
         Event::RunFinished { run, empty_clusters: empty @ 1.., .. } => {
             format!("{run}: fewer distinct rows than clusters, {empty} of {} are empty", run.k)
         }
-        Event::FewerWorkers { n_proc, asked } => {
-            format!("memory is enough for {n_proc} workers at a time, not for {asked}")
+        Event::FewerWorkers { n_proc, asked, short } => {
+            format!("there is too little {short} for {asked} workers: {n_proc} at a time")
         }
         Event::Stopping { signal, running } => {
             format!("{signal}: ending {running} running workers; once more to kill them")

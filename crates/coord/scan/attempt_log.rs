@@ -3,10 +3,10 @@
 
 use crate::events::{Event, Sink};
 use jiff::Timestamp;
+use kscan_worker::LogFile;
 use serde_json::json;
-use std::fs::OpenOptions;
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
+use std::io::{self, Write};
 use std::path::Path;
 
 /// Writes it. The worker is gone by then.
@@ -32,14 +32,8 @@ impl Sink for AttemptLogSink {
 
 /// Appends a line, whatever the last one ends with.
 fn append(path: &Path, line: &str) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.read(true).append(true).create(true).mode(0o600);
-    let mut file = options.custom_flags(nix::libc::O_NOFOLLOW).open(path)?;
-    let mut last = [b'\n'];
-    if file.seek(SeekFrom::End(0))? > 0 {
-        file.seek(SeekFrom::End(-1))?;
-        file.read_exact(&mut last)?;
-    }
-    let start = if last == [b'\n'] { "" } else { "\n" };
-    file.write_all(format!("{start}{line}\n").as_bytes())
+    let mut log = LogFile::go_on(path)?;
+    let ends_a_line = fs::read(path)?.last().is_none_or(|&last| last == b'\n');
+    let start = if ends_a_line { "" } else { "\n" };
+    log.write_all(format!("{start}{line}\n").as_bytes())
 }

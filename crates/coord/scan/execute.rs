@@ -1,53 +1,23 @@
-//! A scan from a loaded data set to its last file, new or resumed.
+//! A scan from a loaded data set to its last file, new or resumed: begin, prepare, dispatch, finish.
 
-use crate::cli::DisplayArgs;
-use crate::events::{Event, LogSink, Sink};
+use crate::events::Event;
 use crate::exit::{Exit, Failure};
-use crate::progress::Board;
-use crate::scan::attempt_log::AttemptLogSink;
+use crate::scan::begin::{self, Begun, Order, Sinks};
 use crate::scan::dispatch::{self, Dispatched, Policy};
 use crate::scan::first_centroids::GivenCentroids;
-use crate::scan::memory::Need;
-use crate::scan::plan;
 use crate::scan::prepare::{self, Prepared};
 use crate::scan::reduce::{self, BestLabels};
 use crate::scan::signals::{Signals, StopSignal};
-use crate::{logging, progress};
-use jiff::Timestamp;
 use kscan_dataset::Dataset;
-use kscan_kmeans::{DEFINITION_VERSION, Rows, Simd, SimdLevel};
+use kscan_kmeans::{Rows, SimdLevel};
 use kscan_protocol::{Attempt, FirstCentroids, Job, PROTOCOL_VERSION, Placement, RunId, RunRecord};
-use kscan_results::{
-    DataDocument, ElbowDocument, Environment, FailedRun, ImageShape, InitMethod, Journal,
-    JournalKey, LabelsDocument, RunFolder, ScanConfig, ScanDocument, ScanStatus, Timing,
-};
-use procfs::Current;
+use kscan_results::{FailedRun, InitMethod, RunFolder, ScanConfig, ScanDocument, ScanStatus};
+use std::fs;
 use std::path::PathBuf;
+use std::thread;
 use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
 use tracing::info_span;
-
-/// A scan that is about to be done.
-pub(crate) struct Order<'a> {
-    pub(crate) config: ScanConfig,
-    pub(crate) dataset: Dataset,
-    pub(crate) folder: RunFolder,
-    pub(crate) given: Option<GivenCentroids>,
-    /// What the results depend on.
-    pub(crate) key: JournalKey,
-    /// The journal of an earlier scan in the folder, to go on with.
-    pub(crate) journal: Option<Journal>,
-    /// Results that an earlier scan in the folder has left in the journal.
-    pub(crate) done: Vec<RunRecord>,
-    /// When the command was started.
-    pub(crate) started: Instant,
-    pub(crate) simd: Option<SimdLevel>,
-    /// Bytes that the scan may take.
-    pub(crate) memory: Option<u64>,
-    pub(crate) keep_shared: bool,
-    /// What is started as a worker.
-    pub(crate) worker_program: PathBuf,
-    pub(crate) display: &'a DisplayArgs,
-}
 
 /// How a scan ended.
 pub(crate) struct Scanned {
@@ -62,68 +32,67 @@ pub(crate) struct Scanned {
 pub(crate) fn execute(order: Order<'_>) -> Result<Scanned, Failure> {
     // One thread: a worker's parent-death signal belongs to the thread that started it.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let scanned = runtime.block_on(execute_async(order));
-    // A signal may have come while the data was prepared: nobody waits for that any more.
-    runtime.shutdown_background();
-    scanned
+    runtime.block_on(stages(order))
 }
 
-async fn execute_async(order: Order<'_>) -> Result<Scanned, Failure> {
-    let Order { mut config, dataset, folder, given, key, done, started, display, .. } = order;
+async fn stages(order: Order<'_>) -> Result<Scanned, Failure> {
     let mut signals = Signals::listen()?;
-    let simd = simd(order.simd)?;
-    let asked = config.n_proc;
-    let need = Need::of(&config, &dataset.table, prepare::index(&config, &dataset.table));
-    config.n_proc = need.workers_that_fit(asked, order.memory)?;
-    let new_folder = folder.create().map_err(|error| {
-        Failure::new(
-            Exit::Environment,
-            format!("cannot make the folder {}: {error}", folder.path().display()),
-            "choose another folder with --out",
-        )
-    })?;
-    let mut document = begin(&config, &dataset, &key.fingerprint, simd);
-    document.write(&folder)?;
-    let journal = match order.journal {
-        Some(journal) => journal,
-        None => Journal::create(&folder.journal(), &key)?,
-    };
-    folder.remove_temporaries()?;
-    let log_filter = logging::filter(display.verbose);
-    logging::start(&folder, &log_filter, display.verbose > 0)?;
-    let planned = plan::runs(&config);
-    let missing = missing(&planned, &done);
-    let board = Board::of_scan(&config, dataset.table.rows(), &missing, &done);
-    let progress = progress::sink(display, board);
-    let mut sinks = Sinks(vec![Box::new(LogSink), Box::new(AttemptLogSink), progress]);
-
-    sinks.event(&Event::ScanStarted {
-        data: dataset.name.clone(),
-        rows: dataset.table.rows() as u64,
-        cols: dataset.table.cols() as u64,
-        runs: planned.len(),
-        done: done.len(),
-        n_proc: config.n_proc,
-        out: folder.path().to_owned(),
-    });
-    if config.n_proc < asked {
-        sinks.event(&Event::FewerWorkers { n_proc: config.n_proc, asked });
-    }
-    let preparing = start_preparing(&config, dataset, &folder, order.keep_shared, simd);
+    let (mut begun, dataset) = begin::begin(order)?;
+    let preparing = start_preparing(&begun, dataset)?;
     let prepared = tokio::select! {
-        prepared = preparing => prepared?,
+        prepared = preparing => prepared.map_err(|_| {
+            let cause = "preparing the data ended in a panic, which is told above";
+            Failure::new(Exit::Internal, cause, "please report this")
+        })??,
+        // Nobody waits for the data any more.
         signal = signals.next_stop() => {
-            new_folder.keep();
-            sinks.event(&Event::Stopping { signal: signal.name(), running: 0 });
-            return Ok(Scanned { folder, document: None, stopped: Some(signal) });
+            begun.new_folder.keep();
+            if begun.means.keep_shared {
+                // It is half of what was to be kept, or not there yet.
+                let _ = fs::remove_file(begun.folder.shared());
+            }
+            begun.sinks.event(&Event::Stopping { signal: signal.name(), running: 0 });
+            return Ok(Scanned { folder: begun.folder, document: None, stopped: Some(signal) });
         }
     };
     // Up to here, bad data leaves nothing behind.
-    new_folder.keep();
-    document.data.constant_cols = prepared.scaler.constant_columns().len() as u64;
-    document.timing.prepare_s = started.elapsed().as_secs_f64();
-    sinks.event(&Event::Prepared { seconds: document.timing.prepare_s });
+    begun.new_folder.keep();
+    begun.document.data.constant_cols = prepared.scaler.constant_columns().len() as u64;
+    let seconds = begun.means.started.elapsed().as_secs_f64();
+    begun.document.timing.prepare_s = seconds;
+    begun.sinks.event(&Event::Prepared { seconds });
+    compute(begun, prepared, signals).await
+}
 
+/// Prepares the data on a thread of its own, so that a signal is heard meanwhile.
+fn start_preparing(
+    begun: &Begun,
+    dataset: Dataset,
+) -> Result<oneshot::Receiver<Result<Prepared, Failure>>, Failure> {
+    let (config, folder) = (begun.config.clone(), begun.folder.clone());
+    let (keep_shared, simd, threads) = (begun.means.keep_shared, begun.simd, begun.threads);
+    let (sender, receiver) = oneshot::channel();
+    let prepare = move || {
+        let Dataset { table, labels, .. } = dataset;
+        let prepared = info_span!("prepare").in_scope(|| {
+            prepare::prepare(&config, &table, labels, &folder, keep_shared, simd, threads)
+        });
+        // A signal may have come meanwhile.
+        let _ = sender.send(prepared);
+    };
+    thread::Builder::new().name("prepare".into()).spawn(prepare)?;
+    Ok(receiver)
+}
+
+/// Does all runs that are not done yet, and writes what the scan comes to.
+async fn compute(
+    begun: Begun,
+    prepared: Prepared,
+    mut signals: Signals,
+) -> Result<Scanned, Failure> {
+    let Begun { config, folder, given, missing, done, journal, mut document, simd, means, .. } =
+        begun;
+    let planned = missing.len() + done.len();
     let runs = missing.into_iter().map(|run| (run, next_attempt(&folder, run))).collect();
     let rows = prepared.shared.map().data().rows;
     let mut scan = Running {
@@ -132,18 +101,18 @@ async fn execute_async(order: Order<'_>) -> Result<Scanned, Failure> {
         given: given.as_ref(),
         shape: (rows.n() as u64, rows.d() as u64),
         shared: prepared.shared.path().to_owned(),
-        log_filter,
-        simd: order.simd,
+        log_filter: begun.log_filter,
+        simd: means.simd,
         labels: BestLabels::default(),
-        clock: Clock::after(&done, started),
-        sinks,
+        clock: Clock::after(&done, means.started),
+        sinks: begun.sinks,
     };
-    let policy = policy(&config, rows, order.worker_program);
+    let policy = policy(&config, rows, means.worker_program);
     let clock = scan.clock;
     let Dispatched { mut finished, failed, stopped, journal } =
         dispatch::dispatch(&mut scan, policy, runs, journal, &mut signals).await?;
     let Running { labels, mut sinks, .. } = scan;
-    document.timing.scan_s = started.elapsed().as_secs_f64() - document.timing.prepare_s;
+    document.timing.scan_s = means.started.elapsed().as_secs_f64() - document.timing.prepare_s;
     finished.extend(done);
 
     let reduced = info_span!("measure")
@@ -155,9 +124,9 @@ async fn execute_async(order: Order<'_>) -> Result<Scanned, Failure> {
     document.choices.clone_from(&reduced.choices);
     document.verdict = Some(reduced.verdict.clone());
     info_span!("write").in_scope(|| reduce::write(&folder, reduced, &prepared))?;
-    document.status = status(planned.len(), &finished, &failed);
+    document.status = status(planned, &finished, &failed);
     document.timing.resumed_at_s = clock.before;
-    document.timing.wall_s = started.elapsed().as_secs_f64();
+    document.timing.wall_s = means.started.elapsed().as_secs_f64();
     document.timing.cpu_s = cpu_s(&finished);
     document.write(&folder)?;
     kscan_trace::write(&folder, &document)?;
@@ -172,91 +141,6 @@ async fn execute_async(order: Order<'_>) -> Result<Scanned, Failure> {
     // From here on it counts as ended.
     drop((sinks, journal));
     Ok(Scanned { folder, document: Some(document), stopped })
-}
-
-/// Prepares the data on a thread of its own, so that a signal is heard meanwhile.
-async fn start_preparing(
-    config: &ScanConfig,
-    dataset: Dataset,
-    folder: &RunFolder,
-    keep_shared: bool,
-    simd: Simd,
-) -> Result<Prepared, Failure> {
-    let (config, folder) = (config.clone(), folder.clone());
-    let prepare = move || {
-        let Dataset { table, labels, .. } = dataset;
-        info_span!("prepare")
-            .in_scope(|| prepare::prepare(&config, &table, labels, &folder, keep_shared, simd))
-    };
-    tokio::task::spawn_blocking(prepare).await.map_err(|error| {
-        Failure::new(Exit::Internal, format!("preparing the data: {error}"), "please report this")
-    })?
-}
-
-fn simd(level: Option<SimdLevel>) -> Result<Simd, Failure> {
-    let Some(level) = level else {
-        return Ok(Simd::detect());
-    };
-    Simd::new(level).ok_or_else(|| {
-        Failure::new(
-            Exit::Environment,
-            format!("this processor has no {level} instructions"),
-            "leave --simd out: the best level there is gives the same bits",
-        )
-    })
-}
-
-/// `scan.json` as it stands while a scan runs: should the scan be killed, this is what is true.
-fn begin(config: &ScanConfig, dataset: &Dataset, fingerprint: &str, simd: Simd) -> ScanDocument {
-    let table = &dataset.table;
-    let cpu = procfs::CpuInfo::current()
-        .ok()
-        .and_then(|cpu| cpu.model_name(0).map(ToOwned::to_owned))
-        .unwrap_or_default();
-    ScanDocument {
-        format: ScanDocument::FORMAT.to_owned(),
-        status: ScanStatus::Interrupted,
-        config: config.clone(),
-        data: DataDocument {
-            name: dataset.name.clone(),
-            rows: table.rows() as u64,
-            cols: table.cols() as u64,
-            dtype: table.dtype().to_string(),
-            constant_cols: 0,
-            image_shape: config.image_shape.or_else(|| ImageShape::of_array(table.shape())),
-            fingerprint: fingerprint.to_owned(),
-            labels: dataset.labels.as_ref().map(|labels| LabelsDocument {
-                classes: labels.classes(),
-                fingerprint: labels.fingerprint().to_string(),
-            }),
-        },
-        environment: Environment {
-            kscan_version: env!("CARGO_PKG_VERSION").to_owned(),
-            definition_version: DEFINITION_VERSION,
-            cpu,
-            cores: prepare::cores() as u32,
-            simd: simd.level().to_string(),
-        },
-        runs: Vec::new(),
-        best: Vec::new(),
-        elbow: ElbowDocument::None { k: None, reason: "the scan has not ended".to_owned() },
-        criteria: Vec::new(),
-        choices: Vec::new(),
-        verdict: None,
-        timing: Timing {
-            started_at: Timestamp::now(),
-            resumed_at_s: 0.0,
-            wall_s: 0.0,
-            prepare_s: 0.0,
-            scan_s: 0.0,
-            cpu_s: 0.0,
-        },
-    }
-}
-
-fn missing(planned: &[RunId], done: &[RunRecord]) -> Vec<RunId> {
-    let is_missing = |&run: &RunId| !done.iter().any(|record| record.run == run);
-    planned.iter().copied().filter(is_missing).collect()
 }
 
 fn status(planned: usize, finished: &[RunRecord], failed: &[FailedRun]) -> ScanStatus {
@@ -299,7 +183,8 @@ fn policy(config: &ScanConfig, rows: Rows<'_>, program: PathBuf) -> Policy {
 /// The first attempt that has no log yet: logs are never overwritten.
 fn next_attempt(folder: &RunFolder, run: RunId) -> Attempt {
     let mut attempt = Attempt::FIRST;
-    while folder.run_log(run, attempt).exists() {
+    // Whatever it is that has the name.
+    while folder.run_log(run, attempt).symlink_metadata().is_ok() {
         attempt = attempt.next();
     }
     attempt
@@ -380,13 +265,5 @@ impl dispatch::Scan for Running<'_> {
 
     fn event(&mut self, event: Event) {
         self.sinks.event(&event);
-    }
-}
-
-struct Sinks(Vec<Box<dyn Sink>>);
-
-impl Sinks {
-    fn event(&mut self, event: &Event) {
-        self.0.iter_mut().for_each(|sink| sink.event(event));
     }
 }

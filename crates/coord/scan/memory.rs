@@ -7,11 +7,19 @@ use kscan_dataset::{Dtype, Table};
 use kscan_kmeans::{Layout, Rows};
 use kscan_results::ScanConfig;
 use kscan_shared::{Shape, SharedFile};
+use procfs::process::Process;
 use procfs::{Current, Meminfo};
+use rustix::process::{Resource, getrlimit};
 
 /// What a worker has before it has looked at any data: its stack, its heap's first pages, and the
 /// parts of the executable that it writes to.
 const WORKER_BASE: u64 = 16 << 20;
+
+/// What preparing takes beside what grows with the data.
+const PREPARING_BASE: u64 = 8 << 20;
+
+/// Address space that a thread takes: its stack, and what glibc's allocator sets aside for it.
+const THREAD: u64 = 72 << 20;
 
 /// Bytes that a scan takes, by what for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,8 +28,8 @@ pub(crate) struct Need {
     raw: u64,
     /// The shared file with its index, as long as the scan lasts.
     shared: u64,
-    /// The index once more, while it is made.
-    index: u64,
+    /// Statistics and index once more, while they are made.
+    made: u64,
     /// The private memory of a worker with the largest k.
     worker: u64,
 }
@@ -37,8 +45,9 @@ impl Need {
             Dtype::I64 | Dtype::F64 => 8,
         };
         let shape = Shape { n, d };
-        let with_index = SharedFile::size(shape, index).unwrap_or(u64::MAX);
-        let without = SharedFile::size(shape, None).unwrap_or(u64::MAX);
+        // What a few columns take while they are looked at, and statistics of 16 bytes a row.
+        let statistics = PREPARING_BASE.saturating_add((n as u64).saturating_mul(16));
+        let index_built = index.map_or(0, |index| index.bytes_to_build());
         // Per row labels, distances, bounds and, for lanes of sixteen centroids, kept products;
         // per centroid its sums, means and what the engine makes of it.
         let lanes = u64::from(config.k_high.next_multiple_of(16));
@@ -49,15 +58,15 @@ impl Need {
             .saturating_add(per_centroid.saturating_mul(lanes));
         Self {
             raw: (n as u64).saturating_mul(d as u64).saturating_mul(value),
-            shared: with_index,
-            index: with_index - without,
+            shared: SharedFile::size(shape, index).unwrap_or(u64::MAX),
+            made: statistics.saturating_add(index_built),
             worker,
         }
     }
 
     /// The most that is taken at a time with `n_proc` workers.
     fn peak(self, n_proc: u32) -> u64 {
-        let preparing = self.raw.saturating_add(self.index);
+        let preparing = self.raw.saturating_add(self.made);
         let running = self.worker.saturating_mul(n_proc.into());
         self.shared.saturating_add(preparing.max(running))
     }
@@ -65,6 +74,7 @@ impl Need {
     /// How many of `n_proc` workers fit `limit`, and what is free now beside the raw table, which
     /// is already there.
     pub(crate) fn workers_that_fit(self, n_proc: u32, limit: Option<u64>) -> Result<u32, Failure> {
+        self.check_address_space(address_space())?;
         let free = free().saturating_add(self.raw);
         let most = limit.map_or(free, |limit| limit.min(free));
         if let Some(fits) = (1..=n_proc).rev().find(|&n_proc| self.peak(n_proc) <= most) {
@@ -83,6 +93,50 @@ impl Need {
             "free some memory, raise --memory or the cgroup's limit, or cluster fewer rows",
         ))
     }
+
+    /// Address space that the process which takes most takes more: this one while it prepares, or a
+    /// worker. With one thread beside the main one.
+    fn address_space(self) -> u64 {
+        self.shared.saturating_add(self.made.max(self.worker)).saturating_add(THREAD)
+    }
+
+    fn check_address_space(self, room: u64) -> Result<(), Failure> {
+        if self.address_space() <= room {
+            return Ok(());
+        }
+        Err(Failure::new(
+            Exit::Environment,
+            format!(
+                "a process of the scan takes {} of memory by its addresses (shared file {}, a worker \
+                 {}), and the limit on them (ulimit -v) leaves {}",
+                HumanBytes(self.address_space()),
+                HumanBytes(self.shared),
+                HumanBytes(self.worker),
+                HumanBytes(room),
+            ),
+            "raise it, with ulimit -v unlimited, or cluster fewer rows",
+        ))
+    }
+
+    /// On how many threads, at most `cores`, the data can be prepared.
+    pub(crate) fn threads(self, cores: usize) -> usize {
+        let more = address_space().saturating_sub(self.address_space()) / THREAD;
+        cores.min(usize::try_from(more).unwrap_or(usize::MAX).saturating_add(1))
+    }
+}
+
+/// Bytes of addresses that this process may still take: the limit is a process's own, and workers
+/// inherit it.
+fn address_space() -> u64 {
+    let Some(limit) = getrlimit(Resource::As).current else { return u64::MAX };
+    let taken = Process::myself().and_then(|process| process.status()).ok();
+    let taken = taken.and_then(|status| status.vmsize).unwrap_or(0) * 1024;
+    limit.saturating_sub(taken)
+}
+
+/// Bytes that data may take where the scan may take `limit`.
+pub(crate) fn room(limit: Option<u64>) -> u64 {
+    free().min(address_space()).min(limit.unwrap_or(u64::MAX))
 }
 
 /// Bytes that can still be taken, by the machine and by the cgroups that this process is in.
@@ -102,8 +156,7 @@ pub(crate) fn oom_kills() -> u64 {
 mod tests {
     use super::*;
 
-    const NEED: Need =
-        Need { raw: 50 << 20, shared: 200 << 20, index: 100 << 20, worker: 30 << 20 };
+    const NEED: Need = Need { raw: 50 << 20, shared: 200 << 20, made: 100 << 20, worker: 30 << 20 };
 
     #[test]
     fn as_many_workers_as_fit_the_limit_are_left() {
@@ -121,6 +174,21 @@ mod tests {
         for figure in ["350.00 MiB", "200.00 MiB", "30.00 MiB", "349.00 MiB"] {
             assert!(text.contains(figure), "{text}");
         }
+    }
+
+    #[test]
+    fn addresses_are_a_limit_for_each_process_alone() {
+        // The shared file, what is made of it, and a thread.
+        let most = (200 + 100 + 72) << 20;
+        NEED.check_address_space(most).unwrap();
+        let text = NEED.check_address_space(most - 1).unwrap_err().to_string();
+        for figure in ["372.00 MiB", "200.00 MiB", "30.00 MiB"] {
+            assert!(text.contains(figure), "{text}");
+        }
+        // Many workers take no more each.
+        let wide = Need { worker: 150 << 20, ..NEED };
+        wide.check_address_space((200 + 150 + 72) << 20).unwrap();
+        wide.check_address_space(most).unwrap_err();
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! A scan, from its plan to its files.
 //!
 //! ```text
-//! plan ─→ prepare (shared file) ─→ dispatch ⇄ attempt (a worker process each)
+//! plan ─→ begin (folder, journal) ─→ prepare (shared file) ─→ dispatch ⇄ attempt (a worker process each)
 //!                                     │ journal thread: on disk before anyone is told
 //!                                     └─→ reduce (best per k, elbow, contingency) ─→ run folder
 //! ```
 
 pub(crate) mod attempt;
 pub(crate) mod attempt_log;
+pub(crate) mod begin;
 pub(crate) mod cgroup;
 pub(crate) mod dispatch;
 pub(crate) mod execute;

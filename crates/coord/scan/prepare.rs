@@ -28,7 +28,7 @@ pub(crate) fn check_rows(config: &ScanConfig, name: &str, rows: usize) -> Result
     ))
 }
 
-/// Scales `table` into the shared file, on all cores.
+/// Scales `table` into the shared file, on `threads` threads.
 pub(crate) fn prepare(
     config: &ScanConfig,
     table: &Table,
@@ -36,8 +36,8 @@ pub(crate) fn prepare(
     folder: &RunFolder,
     keep_shared: bool,
     simd: Simd,
+    threads: usize,
 ) -> Result<Prepared, Failure> {
-    let threads = cores();
     let scaling = match config.scale {
         ScaleMethod::Standard => Scaling::Standard,
         ScaleMethod::None => Scaling::None,

@@ -126,7 +126,7 @@ pub(crate) fn fill_in(scan: &mut ScanDocument, finished: &[RunRecord], failed: &
 }
 
 /// Every run that has ended, in order.
-fn run_documents(finished: &[RunRecord], failed: &[FailedRun]) -> Vec<RunDocument> {
+pub(crate) fn run_documents(finished: &[RunRecord], failed: &[FailedRun]) -> Vec<RunDocument> {
     let finished = finished.iter().map(RunDocument::from);
     let mut runs: Vec<RunDocument> = finished.chain(failed.iter().map(RunDocument::from)).collect();
     runs.sort_by_key(RunDocument::run);

@@ -72,6 +72,12 @@ where
     T: From<S> + Copy,
 {
     let expected = content.position() + header.body_bytes;
+    let bytes = header.values as u64 * size_of::<T>() as u64;
+    let copies = if is_transposed(header) { 2 } else { 1 };
+    if bytes.saturating_mul(copies) > content.room() {
+        let (origin, room) = (content.origin().clone(), content.room());
+        return Err(DatasetError::NoRoom { origin, bytes: bytes.saturating_mul(copies), room });
+    }
     let mut values: Vec<T> = Vec::new();
     if content.len().is_some() {
         // The file is known to be as long as the header says.
@@ -88,7 +94,7 @@ where
         S::decode(&piece[..want], header.endian, &mut values);
     }
     debug_assert_eq!(values.len(), header.values);
-    Ok(row_major(values, header))
+    row_major(values, content, header)
 }
 
 fn reserve<T>(
@@ -104,21 +110,31 @@ fn reserve<T>(
     })
 }
 
+/// Whether values stand in another order than row by row. With a single size other than 1 there is
+/// none.
+fn is_transposed(header: &Header) -> bool {
+    header.order == Order::Fortran && header.shape.iter().filter(|&&size| size > 1).count() > 1
+}
+
 /// The values as they are stored, as rows by columns. The header's shape has as many values.
-fn row_major<T: Copy>(values: Vec<T>, header: &Header) -> Array2<T> {
+fn row_major<T: Copy>(
+    values: Vec<T>,
+    content: &Content<'_>,
+    header: &Header,
+) -> Result<Array2<T>, DatasetError> {
     const COUNTED: &str = "as many values as the shape has were read";
     let rows = header.shape[0];
     let cols = header.values / rows;
-    let values = match header.order {
-        Order::C => values,
-        // With a single size other than 1 there is nothing to transpose.
-        Order::Fortran if header.shape.iter().filter(|&&size| size > 1).count() < 2 => values,
-        Order::Fortran => {
-            let array = ArrayD::from_shape_vec(IxDyn(&header.shape).f(), values).expect(COUNTED);
-            array.as_standard_layout().into_owned().into_raw_vec_and_offset().0
-        }
+    let values = if is_transposed(header) {
+        let stored = ArrayD::from_shape_vec(IxDyn(&header.shape).f(), values).expect(COUNTED);
+        let mut in_order = Vec::new();
+        reserve(&mut in_order, header.values, content, header)?;
+        in_order.extend(stored.iter());
+        in_order
+    } else {
+        values
     };
-    Array2::from_shape_vec((rows, cols), values).expect(COUNTED)
+    Ok(Array2::from_shape_vec((rows, cols), values).expect(COUNTED))
 }
 
 #[cfg(test)]

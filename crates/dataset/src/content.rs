@@ -28,6 +28,8 @@ pub(crate) struct Content<'a> {
     peeked: Vec<u8>,
     /// Why a compressed stream ended where it should not.
     cut: Option<io::Error>,
+    /// Bytes of memory that its values may take.
+    room: u64,
 }
 
 impl Content<'static> {
@@ -69,7 +71,26 @@ impl<'a> Content<'a> {
             Box::new(raw)
         };
         let len = len.filter(|_| !gzip);
-        Ok(Self { origin, reader, gzip, len, position: 0, peeked: Vec::new(), cut: None })
+        Ok(Self {
+            origin,
+            reader,
+            gzip,
+            len,
+            position: 0,
+            peeked: Vec::new(),
+            cut: None,
+            room: u64::MAX,
+        })
+    }
+
+    /// This, where its values may take `room` bytes of memory.
+    pub(crate) fn within(self, room: u64) -> Self {
+        Self { room, ..self }
+    }
+
+    /// Bytes of memory that its values may take.
+    pub(crate) fn room(&self) -> u64 {
+        self.room
     }
 
     pub(crate) fn origin(&self) -> &Source {

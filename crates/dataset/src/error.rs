@@ -113,6 +113,16 @@ pub enum DatasetError {
         /// What the allocator says.
         source: TryReserveError,
     },
+    /// The values would take more memory than they may.
+    #[error("{origin}: its values take {bytes} bytes of memory, and there are {room}")]
+    NoRoom {
+        /// The file.
+        origin: Source,
+        /// The bytes that they take, as the header declares them.
+        bytes: u64,
+        /// The bytes that there are.
+        room: u64,
+    },
     /// A value is NaN or infinite.
     #[error(
         "{origin}: the value {value} in row {row}, column {col} (counted from 0) is not finite"
@@ -192,6 +202,7 @@ impl DatasetError {
             | Self::Truncated { origin, .. }
             | Self::TrailingBytes { origin, .. }
             | Self::OutOfMemory { origin, .. }
+            | Self::NoRoom { origin, .. }
             | Self::NonFinite { origin, .. }
             | Self::BeyondF32 { origin, .. }
             | Self::LabelsShape { origin, .. }
@@ -241,7 +252,7 @@ impl DatasetError {
                 "write one array into a file of its own: the rest would be left out silently"
                     .to_owned()
             }
-            Self::OutOfMemory { .. } => {
+            Self::OutOfMemory { .. } | Self::NoRoom { .. } => {
                 "use a machine with more memory, fewer rows, or a smaller dtype".to_owned()
             }
             Self::NonFinite { .. } => {

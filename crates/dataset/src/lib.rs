@@ -74,15 +74,28 @@ pub struct Dataset {
 /// format that is read here, is damaged, holds a value that is not finite as an `f32`, or has
 /// another number of labels than rows.
 pub fn load(source: &Source, labels: Option<&Path>) -> Result<Dataset, DatasetError> {
+    load_within(source, labels, u64::MAX)
+}
+
+/// The same, where the values may take `room` bytes of memory.
+///
+/// # Errors
+///
+/// As [`load`]; and [`DatasetError::NoRoom`], before anything is taken, where it takes more.
+pub fn load_within(
+    source: &Source,
+    labels: Option<&Path>,
+    room: u64,
+) -> Result<Dataset, DatasetError> {
     // The labels first: they are the smaller file, so a mistyped path fails at once.
     let labels = match (labels, source) {
-        (Some(path), _) => Some((Source::File(path.to_path_buf()), Labels::read_file(path)?)),
+        (Some(path), _) => Some((Source::File(path.to_path_buf()), Labels::read_file(path, room)?)),
         (None, Source::Builtin(builtin)) => Some((source.clone(), builtin::read_labels(*builtin)?)),
         (None, Source::File(_)) => None,
     };
     let table = match source {
         Source::Builtin(builtin) => builtin::read_table(*builtin)?,
-        Source::File(path) => Table::read_file(path)?,
+        Source::File(path) => Table::read_file(path, room)?,
     };
     let labels = match labels {
         Some((origin, labels)) if labels.values().len() != table.rows() => {

@@ -127,8 +127,8 @@ impl Table {
         Self::new(origin, values, shape)
     }
 
-    pub(crate) fn read_file(path: &Path) -> Result<Self, DatasetError> {
-        Self::read(Content::open(path)?)
+    pub(crate) fn read_file(path: &Path, room: u64) -> Result<Self, DatasetError> {
+        Self::read(Content::open(path)?.within(room))
     }
 
     pub(crate) fn read(mut content: Content<'_>) -> Result<Self, DatasetError> {

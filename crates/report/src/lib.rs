@@ -32,7 +32,6 @@ mod warning;
 
 use kscan_results::{FileError, ImageShape, RunFolder, ScanDocument, write_atomically};
 use scan::Scan;
-use std::io::Write;
 
 /// What is asked of a report.
 #[derive(Debug, Clone, Copy, Default)]
@@ -54,12 +53,7 @@ pub fn write(
     options: &Options,
 ) -> Result<(), FileError> {
     let scan = Scan::read(folder, document.clone(), options);
-    let new = folder.create().map_err(|source| FileError {
-        action: "write",
-        path: folder.plots(),
-        source,
-    })?;
-    new.keep();
+    folder.create()?.keep();
     for plot in plots(&scan) {
         write_text(&folder.plot(&plot.name, "svg"), &plot.standalone())?;
     }

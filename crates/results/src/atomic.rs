@@ -9,35 +9,48 @@ use tempfile::NamedTempFile;
 /// Writes `path` through `write`: to a temporary file beside it, synced to disk, then renamed.
 ///
 /// # Errors
-/// Where any of that fails. What stood at `path` is then as it was, and the temporary file is gone.
+/// Where any of that fails. What stood at `path` is then as it was, and the temporary file is gone;
+/// the error tells how many bytes there were to be written.
 pub fn write_atomically(
     path: &Path,
-    write: impl FnOnce(&mut BufWriter<&mut File>) -> io::Result<()>,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), FileError> {
-    replace_file(path, |file| {
-        let mut buffered = BufWriter::new(file);
-        write(&mut buffered)?;
-        buffered.flush()
-    })
-}
-
-/// The same, for writers that need the file itself, to seek in it.
-///
-/// # Errors
-/// As [`write_atomically`].
-pub fn replace_file(
-    path: &Path,
-    write: impl FnOnce(&mut File) -> io::Result<()>,
-) -> Result<(), FileError> {
+    let temporary = temporary_beside(path);
+    let file = temporary.as_ref().ok().map(NamedTempFile::as_file);
+    let mut measured = BufWriter::new(Measured { file, bytes: 0, failure: None });
+    let written = write(&mut measured).and_then(|()| measured.flush());
+    let (Measured { bytes, failure, .. }, _) = measured.into_parts();
     let replace = || {
-        let mut temporary = temporary_beside(path)?;
-        write(temporary.as_file_mut())?;
+        written?;
+        let temporary = temporary?;
+        failure.map_or(Ok(()), Err)?;
         temporary.as_file().sync_all()?;
         temporary.persist(path)?;
         // The rename itself is on disk only when the folder is.
         File::open(folder_of(path))?.sync_all()
     };
-    replace().map_err(|source: io::Error| FileError::write(path, source))
+    replace().map_err(|source: io::Error| FileError::write(path, source).of(bytes))
+}
+
+/// Writes until that fails, and from then on only counts: how much room is lacking is worth knowing.
+struct Measured<'a> {
+    file: Option<&'a File>,
+    bytes: u64,
+    failure: Option<io::Error>,
+}
+
+impl Write for Measured<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.bytes += bytes.len() as u64;
+        if self.failure.is_none() {
+            self.failure = self.file.and_then(|mut file| file.write_all(bytes).err());
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// What the names of temporary files begin with.
@@ -68,8 +81,19 @@ mod tests {
             file.write_all(b"new, but only ha")?;
             Err(io::ErrorKind::StorageFull.into())
         });
-        assert_eq!(failed.unwrap_err().source.kind(), io::ErrorKind::StorageFull);
+        let failed = failed.unwrap_err();
+        assert_eq!(failed.source.kind(), io::ErrorKind::StorageFull);
         assert_eq!(std::fs::read(&path).unwrap(), b"old");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn an_error_tells_how_much_there_was_to_write() {
+        let failed = write_atomically(Path::new("/dev/null/table"), |file| {
+            file.write_all(&vec![1; 70_000])?;
+            file.write_all(&[2; 7])
+        });
+        let text = failed.unwrap_err().to_string();
+        assert_eq!(text, "cannot write 70007 bytes to /dev/null/table");
     }
 }

@@ -6,7 +6,7 @@ use kscan_kmeans::{Counters, Digest, Engine, RowIndex, Stop};
 use kscan_protocol::{RunId, RunRecord};
 use kscan_select::{Choice, Confidence, Criteria, Elbow, NoElbow, Verdict};
 use serde::{Deserialize, Serialize};
-use std::io::{self, Write};
+use std::io;
 
 /// All of `scan.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

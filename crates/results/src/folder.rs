@@ -1,5 +1,6 @@
 //! The names of things in a run folder.
 
+use crate::FileError;
 use crate::atomic::TEMPORARY;
 use kscan_protocol::{Attempt, RunId};
 use std::fs::DirBuilder;
@@ -23,15 +24,23 @@ impl RunFolder {
     /// Makes it and the folders in it, mode 0700, where they are not there yet.
     ///
     /// # Errors
-    /// Where that is not allowed, or something else has the name.
-    pub fn create(&self) -> io::Result<NewFolder> {
+    /// Where that is not allowed, or something else has the name: also a symbolic link in it, which
+    /// would lead what is written elsewhere.
+    pub fn create(&self) -> Result<NewFolder, FileError> {
         let is_new = !self.path.exists();
+        let fail = |path: &Path, source| FileError::new("make the folder", path, source);
         let mut builder = DirBuilder::new();
         builder.recursive(true).mode(0o700);
-        [self.path.clone(), self.logs(), self.best(), self.contingency(), self.plots()]
-            .iter()
-            .try_for_each(|folder| builder.create(folder))?;
-        Ok(NewFolder { path: is_new.then(|| self.path.clone()) })
+        builder.create(&self.path).map_err(|error| fail(&self.path, error))?;
+        let new = NewFolder { path: is_new.then(|| self.path.clone()) };
+        for folder in [self.logs(), self.best(), self.contingency(), self.plots()] {
+            builder.create(&folder).map_err(|error| fail(&folder, error))?;
+            let is_link = folder.symlink_metadata().is_ok_and(|entry| entry.is_symlink());
+            if is_link {
+                return Err(fail(&folder, io::Error::other("it is a symbolic link")));
+            }
+        }
+        Ok(new)
     }
 
     /// Removes temporary files that a killed coordinator has left. Only for who has the journal's
@@ -39,12 +48,13 @@ impl RunFolder {
     ///
     /// # Errors
     /// Where a folder cannot be read, or a file not be removed.
-    pub fn remove_temporaries(&self) -> io::Result<()> {
+    pub fn remove_temporaries(&self) -> Result<(), FileError> {
         for folder in [self.path.clone(), self.best(), self.contingency(), self.plots()] {
-            for entry in std::fs::read_dir(folder)? {
-                let entry = entry?;
+            let fail = |error| FileError::new("tidy up", &folder, error);
+            for entry in std::fs::read_dir(&folder).map_err(fail)? {
+                let entry = entry.map_err(fail)?;
                 if entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
-                    std::fs::remove_file(entry.path())?;
+                    std::fs::remove_file(entry.path()).map_err(fail)?;
                 }
             }
         }
@@ -188,7 +198,7 @@ pub struct NewFolder {
 
 impl NewFolder {
     /// From now on there is something in the folder to keep.
-    pub fn keep(mut self) {
+    pub fn keep(&mut self) {
         self.path = None;
     }
 }

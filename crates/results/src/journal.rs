@@ -14,9 +14,11 @@ use crate::FileError;
 use crate::atomic::temporary_beside;
 use kscan_protocol::wire::{self, Decoder};
 use kscan_protocol::{Attempt, Placement, RunId, RunRecord};
+use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -126,7 +128,8 @@ impl Journal {
             temporary.as_file().sync_all()?;
             Ok(temporary.persist_noclobber(path)?)
         };
-        let file = begin().map_err(|error: io::Error| FileError::write(path, error))?;
+        let fail = |error: io::Error| FileError::write(path, error).of(start.len() as u64);
+        let file = begin().map_err(fail)?;
         lock(&file, path)?;
         Ok(Self { file, path: path.to_owned(), cut_at: None })
     }
@@ -138,7 +141,10 @@ impl Journal {
     /// Where it cannot be read, is no journal, or another process has it open.
     pub fn reopen(path: &Path) -> Result<(Self, Recovered), JournalError> {
         let fail = |error| FileError::read(path, error);
-        let mut file = OpenOptions::new().read(true).write(true).open(path).map_err(fail)?;
+        let mut options = OpenOptions::new();
+        // A symbolic link would lead what is written elsewhere.
+        options.read(true).write(true).custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
+        let mut file = options.open(path).map_err(fail)?;
         lock(&file, path)?;
         let (recovered, good) = recover(&mut file, path)?;
         file.seek(SeekFrom::Start(good)).map_err(fail)?;
@@ -179,7 +185,7 @@ impl Journal {
             self.file.write_all(bytes)?;
             self.file.sync_data()
         };
-        write().map_err(|error| FileError::write(&self.path, error).into())
+        write().map_err(|error| FileError::write(&self.path, error).of(bytes.len() as u64).into())
     }
 }
 

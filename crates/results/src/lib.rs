@@ -23,7 +23,7 @@ mod journal;
 mod model;
 pub mod tables;
 
-pub use atomic::{replace_file, write_atomically};
+pub use atomic::write_atomically;
 pub use document::{
     BestRun, DataDocument, Dispatch, ElbowDocument, Environment, FoundElbow, InitMethod,
     LabelsDocument, Launcher, RunDocument, RunStatus, ScaleMethod, ScanConfig, ScanDocument,
@@ -39,22 +39,38 @@ use std::path::{Path, PathBuf};
 
 /// A file of the run folder that cannot be written or read.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot {action} {path}")]
+#[error("cannot {action} {}{path}", bytes_to(*.bytes))]
 pub struct FileError {
-    /// What was tried: "write" or "read".
+    /// What was tried: "write", "read" or the like.
     pub action: &'static str,
     /// Which file.
     pub path: PathBuf,
+    /// How much there was to be written, where that is known.
+    pub bytes: Option<u64>,
     /// What the system, or the format, says.
     pub source: io::Error,
 }
 
+fn bytes_to(bytes: Option<u64>) -> String {
+    bytes.map_or_else(String::new, |bytes| format!("{bytes} bytes to "))
+}
+
 impl FileError {
+    /// What cannot be done to the file at `path`, and what the system says.
+    pub fn new(action: &'static str, path: &Path, source: impl Into<io::Error>) -> Self {
+        Self { action, path: path.to_owned(), bytes: None, source: source.into() }
+    }
+
+    /// This, of so many bytes.
+    pub(crate) fn of(self, bytes: u64) -> Self {
+        Self { bytes: Some(bytes), ..self }
+    }
+
     pub(crate) fn write(path: &Path, source: impl Into<io::Error>) -> Self {
-        Self { action: "write", path: path.to_owned(), source: source.into() }
+        Self::new("write", path, source)
     }
 
     pub(crate) fn read(path: &Path, source: impl Into<io::Error>) -> Self {
-        Self { action: "read", path: path.to_owned(), source: source.into() }
+        Self::new("read", path, source)
     }
 }

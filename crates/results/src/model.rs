@@ -4,7 +4,7 @@ use crate::{FileError, write_atomically};
 use ndarray::{Array1, Array2, Array3};
 use ndarray_npy::{NpzReader, NpzWriter, ReadNpzError, WriteNpzError};
 use std::fs::File;
-use std::io::{self, BufReader, Cursor, Write};
+use std::io::{self, BufReader, Cursor};
 use std::path::Path;
 
 /// The arrays of one best model.

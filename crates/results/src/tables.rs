@@ -215,7 +215,7 @@ fn write(
     rows: impl FnOnce(&mut csv::Writer<&mut dyn io::Write>) -> csv::Result<()>,
 ) -> Result<(), FileError> {
     write_atomically(path, |file| {
-        let mut csv = csv::Writer::from_writer(file as &mut dyn io::Write);
+        let mut csv = csv::Writer::from_writer(file);
         rows(&mut csv).map_err(into_io)?;
         csv.flush()
     })

@@ -31,7 +31,6 @@ mod event;
 use attempt::Attempts;
 use event::Trace;
 use kscan_results::{FileError, RunFolder, ScanDocument, write_atomically};
-use std::io::Write;
 
 /// Writes the timeline of `scan` into its `folder`. Logs that are not there, or say less, make it
 /// poorer, and nothing else.

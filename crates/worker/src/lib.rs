@@ -22,6 +22,7 @@ mod logging;
 mod run;
 
 pub use channel::Channel;
+pub use logging::LogFile;
 
 use kscan_protocol::{FailureKind, Hello, Job, PROTOCOL_VERSION, Report, RunFailure};
 use std::io;
