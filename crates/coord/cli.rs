@@ -8,7 +8,7 @@
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use kscan_kmeans::{Engine, SimdLevel};
-use kscan_results::ImageShape;
+use kscan_results::{ImageShape, TableFormat};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -162,6 +162,10 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) workers: WorkerArgs,
 
+    /// How tables are written; 'parquet' writes runs, curve and criteria as Parquet too
+    #[arg(long, value_enum, default_value_t = TableArg::Csv, value_name = "FORMAT")]
+    pub(crate) table: TableArg,
+
     #[command(flatten)]
     pub(crate) display: DisplayArgs,
 }
@@ -230,6 +234,10 @@ pub(crate) struct ReportArgs {
     /// Rows are pictures of this height and width in pixels, as '28x28'
     #[arg(long, value_name = "HxW")]
     pub(crate) image_shape: Option<ImageShape>,
+
+    /// How tables are written; by default as the scan was told to
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub(crate) table: Option<TableArg>,
 }
 
 #[derive(Debug, Args)]
@@ -353,6 +361,23 @@ pub(crate) enum DispatchArg {
     Rolling,
     /// N_PROC runs are started, all are waited for, then the next
     Batch,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TableArg {
+    /// As CSV
+    Csv,
+    /// As CSV, and as Parquet too
+    Parquet,
+}
+
+impl From<TableArg> for TableFormat {
+    fn from(table: TableArg) -> Self {
+        match table {
+            TableArg::Csv => Self::Csv,
+            TableArg::Parquet => Self::Parquet,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

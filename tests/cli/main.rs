@@ -12,6 +12,7 @@ mod limits;
 mod logs;
 mod outputs;
 mod progress;
+mod python;
 mod resume;
 mod scan;
 mod signals;

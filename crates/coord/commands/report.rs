@@ -8,7 +8,7 @@ use crate::scan::reduce;
 use crate::summary::summary;
 use kscan_protocol::RunRecord;
 use kscan_report::Options;
-use kscan_results::{Entry, FailedRun, Journal, RunFolder, ScanDocument, tables};
+use kscan_results::{Entry, FailedRun, Journal, RunFolder, ScanDocument, TableFormat, tables};
 use std::collections::BTreeMap;
 
 pub(crate) fn report(args: &ReportArgs) -> Result<Exit, Failure> {
@@ -28,6 +28,9 @@ pub(crate) fn report(args: &ReportArgs) -> Result<Exit, Failure> {
     tables::write_curve(&folder.curve_csv(), &scan.best)?;
     tables::write_elbow(&folder.elbow_csv(), &scan.elbow)?;
     tables::write_criteria(&folder.criteria_csv(), &scan.criteria)?;
+    if args.table.map_or(scan.config.table, Into::into) == TableFormat::Parquet {
+        tables::write_parquet(&folder)?;
+    }
     kscan_trace::write(&folder, &scan)?;
     kscan_report::write(&folder, &scan, &Options { image_shape: args.image_shape })?;
     print(&summary(&scan, &folder))?;

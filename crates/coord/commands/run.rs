@@ -125,6 +125,7 @@ fn resolve(args: &RunArgs, source: &Source) -> Result<ScanConfig, Failure> {
         retries: args.retries,
         timeout_s: args.timeout.map(|timeout| timeout.as_secs_f64()),
         engine: args.engine,
+        table: args.table.into(),
         image_shape: args.image_shape,
     })
 }

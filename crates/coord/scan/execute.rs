@@ -123,7 +123,8 @@ async fn compute(
     document.criteria.clone_from(&reduced.criteria);
     document.choices.clone_from(&reduced.choices);
     document.verdict = Some(reduced.verdict.clone());
-    info_span!("write").in_scope(|| reduce::write(&folder, reduced, &prepared))?;
+    let table = document.config.table;
+    info_span!("write").in_scope(|| reduce::write(&folder, reduced, &prepared, table))?;
     document.status = status(planned, &finished, &failed);
     document.timing.resumed_at_s = clock.before;
     document.timing.wall_s = means.started.elapsed().as_secs_f64();

@@ -7,7 +7,7 @@ use kscan_kmeans::{Data, Digest, RowIndex, Simd};
 use kscan_protocol::{RunId, RunRecord};
 use kscan_results::{
     BestModel, BestRun, ElbowDocument, FailedRun, Nearest, RunDocument, RunFolder, ScanDocument,
-    tables,
+    TableFormat, tables,
 };
 use kscan_select::{
     Choice, Chosen, Contingency, Criteria, CurvePoint, Partition, Silhouettes, Survey, Verdict,
@@ -198,11 +198,12 @@ fn nearest(clusters: &[Vec<RowIndex>], prepared: &Prepared) -> Nearest {
     Nearest { rows: numbers, raw }
 }
 
-/// Writes the models, contingency tables and CSV files of `reduced` into `folder`.
+/// Writes the models, contingency tables and other tables of `reduced` into `folder`.
 pub(crate) fn write(
     folder: &RunFolder,
     reduced: Reduced<'_>,
     prepared: &Prepared,
+    table: TableFormat,
 ) -> Result<(), Failure> {
     let Silhouettes { rows, values, .. } = reduced.silhouettes;
     let rows: Array1<i64> = rows.iter().map(|row| row.0.cast_signed()).collect();
@@ -220,6 +221,9 @@ pub(crate) fn write(
     tables::write_curve(&folder.curve_csv(), &reduced.best)?;
     tables::write_elbow(&folder.elbow_csv(), &reduced.elbow)?;
     tables::write_criteria(&folder.criteria_csv(), &reduced.criteria)?;
+    if table == TableFormat::Parquet {
+        tables::write_parquet(folder)?;
+    }
     Ok(())
 }
 

@@ -121,6 +121,9 @@ pub struct ScanConfig {
     pub timeout_s: Option<f64>,
     /// How labels are found.
     pub engine: Engine,
+    /// How tables are written.
+    #[serde(default)]
+    pub table: TableFormat,
     /// How a row is a picture, where that was said.
     pub image_shape: Option<ImageShape>,
 }
@@ -157,6 +160,17 @@ pub enum Dispatch {
     Rolling,
     /// When all of the last `n_proc` have ended, as the notebook's barrier has it.
     Batch,
+}
+
+/// How tables are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TableFormat {
+    /// As CSV.
+    #[default]
+    Csv,
+    /// As CSV, and as Parquet too.
+    Parquet,
 }
 
 /// What starts workers.

@@ -21,13 +21,14 @@ mod folder;
 mod image_shape;
 mod journal;
 mod model;
+mod parquet;
 pub mod tables;
 
 pub use atomic::write_atomically;
 pub use document::{
     BestRun, DataDocument, Dispatch, ElbowDocument, Environment, FoundElbow, InitMethod,
     LabelsDocument, Launcher, RunDocument, RunStatus, ScaleMethod, ScanConfig, ScanDocument,
-    ScanStatus, Timing,
+    ScanStatus, TableFormat, Timing,
 };
 pub use folder::{NewFolder, RunFolder};
 pub use image_shape::{ImageShape, ParseImageShapeError};

@@ -1,7 +1,7 @@
-//! The CSV files.
+//! The tables: CSV files, and Parquet files of the same contents.
 
 use crate::document::{BestRun, ElbowDocument, RunDocument};
-use crate::{FileError, write_atomically};
+use crate::{FileError, RunFolder, write_atomically};
 use kscan_select::{Contingency, Criteria};
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -171,6 +171,17 @@ pub fn write_criteria(path: &Path, criteria: &[Criteria]) -> Result<(), FileErro
             })
         })
     })
+}
+
+/// Writes what stands in `runs.csv`, `curve.csv` and `criteria.csv` of `folder` as Parquet, with
+/// types, beside them.
+///
+/// # Errors
+/// Where that fails.
+pub fn write_parquet(folder: &RunFolder) -> Result<(), FileError> {
+    [folder.runs_csv(), folder.curve_csv(), folder.criteria_csv()]
+        .iter()
+        .try_for_each(|csv| crate::parquet::write_beside(csv))
 }
 
 /// Writes a `contingency/k05.csv`: a row per label, a column per cluster.

@@ -321,6 +321,7 @@ fn document(plan: &Plan, constant_cols: u64) -> ScanDocument {
             retries: 2,
             timeout_s: Some(60.0),
             engine: Engine::Plain,
+            table: kscan_results::TableFormat::Csv,
             image_shape: None,
         },
         data: DataDocument {
