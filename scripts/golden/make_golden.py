@@ -1,4 +1,4 @@
-"""Makes tests/golden: what scikit-learn and pandas say, for the Rust tests.
+"""Makes tests/golden: what scikit-learn, pandas and kneed say, for the Rust tests.
 
 How to run (Python 3.11 or later; about a minute):
 
@@ -6,8 +6,8 @@ How to run (Python 3.11 or later; about a minute):
     venv/bin/python scripts/golden/make_golden.py --mnist train-images-idx3-ubyte
 
 `--mnist` is MNIST's training images in their IDX form, plain or gzipped; only
-the mnist3000 cases read it. `--only kmeans scaler elbow contingency` makes a
-part. Everything is seeded and runs on one thread: a second run on the same
+the mnist3000 cases read it. `--only kmeans scaler elbow contingency kneedle
+partitions` makes a part. Everything is seeded and runs on one thread: a second run on the same
 versions writes the same bytes.
 
 K-means cases are not taken on trust. Each one is run a second time by
@@ -32,6 +32,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from kneed import KneeLocator
+from scipy.spatial.distance import cdist
+from sklearn import metrics
 from sklearn.cluster import KMeans
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
@@ -781,6 +784,11 @@ def make_contingency(folder):
             "row_totals": counts.sum(axis=1).tolist(),
             "column_totals": counts.sum(axis=0).tolist(),
             "purity": float(counts.max(axis=0).sum() / counts.sum()),
+            "adjusted_rand": metrics.adjusted_rand_score(labels, clusters),
+            "normalized_mutual_information": metrics.normalized_mutual_info_score(labels, clusters),
+            "homogeneity": metrics.homogeneity_score(labels, clusters),
+            "completeness": metrics.completeness_score(labels, clusters),
+            "v_measure": metrics.v_measure_score(labels, clusters),
         })
 
     rng = np.random.RandomState(40)
@@ -794,14 +802,138 @@ def make_contingency(folder):
     add("one_label", [4] * 6, [0, 1, 2, 0, 1, 2], 3)
     add("one_cluster", [1, 2, 3, 1], [0, 0, 0, 0], 1)
     add("one_row", [-9], [2], 3)
+    add("independent", np.tile([0, 1, 2], 8), np.repeat([0, 1, 2, 3], 6), 4,
+        "every label is spread evenly: no mutual information")
+    add("one_label_one_cluster", [8] * 5, [0] * 5, 1)
+    add("every_row_alone", [1, 1, 2, 2], [0, 1, 2, 3], 4)
+    add("worse_than_chance", [0, 0, 1, 1], [0, 1, 0, 1], 2)
     add("perfect", np.repeat([3, 1, 2], 5), np.repeat([2, 0, 1], 5), 3)
     digits = load_digits()
     model = sklearn_lloyd(standard(digits.data), standard(digits.data)[:10], 300, 1e-4)
     add("digits_k10", digits.target, model.labels_, 10)
 
 
+# --------------------------------------------------------------------------
+# Kneedle
+# --------------------------------------------------------------------------
+
+
+def make_kneedle(folder):
+    rng = np.random.RandomState(50)
+    curves = []
+
+    def add(kind, k, y):
+        k, y = np.asarray(k, dtype=int), np.asarray(y, dtype=float)
+        with warnings.catch_warnings():
+            # Flat curves: 0 / 0, and then no knee.
+            warnings.simplefilter("ignore", RuntimeWarning)
+            locator = KneeLocator(k, y, S=1.0, curve="convex", direction="decreasing")
+            height = locator.y_difference
+        # Near a tie, rounding decides.
+        below = np.abs(np.subtract.outer(height, locator.Tmx)).ravel()
+        margins = np.concatenate([np.abs(np.diff(height)), below])
+        near = np.nanmin(margins, initial=1.0) < 1e-12
+        knee = None if locator.knee is None else int(locator.knee)
+        curves.append({
+            "kind": kind, "k": k.tolist(), "inertia": y.tolist(), "knee": knee,
+            "height": None if knee is None else float(height[k.tolist().index(knee)]),
+            "ambiguous": bool(near),
+        })
+
+    def some_k(n):
+        if rng.rand() < 0.3:
+            return np.cumsum(rng.randint(1, 4, n)) + 1
+        return np.arange(n) * rng.randint(1, 3) + rng.randint(1, 6)
+
+    for _ in range(60):
+        k = some_k(rng.randint(3, 30))
+        add("power", k, 1e6 * k ** -rng.uniform(0.05, 2.0))
+    for _ in range(60):
+        k = some_k(rng.randint(4, 25))
+        add("noisy power", k, k ** -rng.uniform(0.1, 1.5) * (1 + 0.05 * rng.randn(len(k))))
+    for _ in range(60):
+        k = some_k(rng.randint(4, 25))
+        cut = k[rng.randint(1, len(k) - 1)]
+        y = np.where(k < cut, 100 - 5.0 * (k - k[0]), 100 - 5.0 * (cut - k[0]) - rng.rand() * (k - cut))
+        add("corner", k, y + 0.2 * rng.randn(len(k)))
+    for _ in range(30):
+        k = some_k(rng.randint(3, 25))
+        add("straight", k, 100 - 2.0 * k + rng.choice([1e-9, 0.05, 0.5]) * rng.randn(len(k)))
+    for _ in range(30):
+        k = some_k(rng.randint(3, 25))
+        add("concave", k, 1000 - k ** rng.uniform(1.1, 2.5))
+    for _ in range(20):
+        k = some_k(rng.randint(3, 25))
+        add("rising", k, k ** rng.uniform(0.3, 2.0))
+    for _ in range(40):
+        k = some_k(rng.randint(2, 25))
+        add("random", k, rng.rand(len(k)))
+    add("flat", [2, 3, 4, 5], [7.0] * 4)
+    add("flat but for one", [2, 3, 4, 5], [8.0, 7.0, 7.0, 7.0])
+    add("two points", [2, 3], [9.0, 4.0])
+    add("three points", [2, 3, 4], [9.0, 4.0, 3.5])
+    write_json(folder / "curves.json", curves)
+
+
+# --------------------------------------------------------------------------
+# Partitions of rows
+# --------------------------------------------------------------------------
+
+
+def make_partitions(folder):
+    clean(folder, "*.json")
+
+    def add(name, x, labels, k, note="", raw=None):
+        x, labels = np.asarray(x, dtype=np.float32), np.asarray(labels)
+        wide = x.astype(np.float64)
+        answers = {"calinski_harabasz": None, "davies_bouldin": None, "silhouettes": None}
+        if 2 <= len(np.unique(labels)) < len(x):
+            # Direct differences, where scikit-learn's own take off a dot product.
+            distances = cdist(wide, wide)
+            silhouettes = metrics.silhouette_samples(distances, labels, metric="precomputed")
+            usual = metrics.silhouette_score(wide, labels)
+            assert abs(silhouettes.mean() - usual) < 1e-6, (name, usual)
+            answers = {
+                "calinski_harabasz": float(metrics.calinski_harabasz_score(wide, labels)),
+                "davies_bouldin": float(metrics.davies_bouldin_score(wide, labels)),
+                "silhouettes": silhouettes.tolist(),
+            }
+        write_json(folder / f"{name}.json", {
+            "note": note, "k": k, "d": x.shape[1], "raw": raw,
+            "x": None if raw else x.ravel().astype(np.float64).tolist(),
+            "labels": labels.tolist(), **answers,
+        })
+
+    rng = np.random.RandomState(60)
+    add("three_points", [[0, 1], [1, 1], [3, 4]], [0, 0, 1], 2, "scikit-learn's example")
+    add("k_1", rng.randn(9, 3), [0] * 9, 1, "not defined for a single cluster")
+    add("every_row_alone", rng.randn(5, 2), range(5), 5, "not defined for n clusters")
+    add("one_row", [[1.5, 2.5]], [0], 1)
+    add("one_row_clusters", rng.randn(6, 4), [0, 1, 2, 3, 3, 3], 4)
+    add("empty_clusters", rng.randn(12, 3), rng.choice([1, 3], 12), 6,
+        "clusters 0, 2, 4 and 5 have no rows")
+    add("all_rows_equal", np.full((8, 3), 0.25), [0, 1, 2, 0, 1, 2, 0, 1], 3)
+    add("means_coincide", [[-1, 0], [1, 0], [-2, 0], [2, 0], [0, 5]], [0, 0, 1, 1, 2], 3,
+        "clusters 0 and 1 have the same mean")
+    add("rows_on_means", [[0, 0], [0, 0], [3, 3], [3, 3]], [0, 0, 1, 1], 2)
+    add("far_offset", rng.randn(40, 5) + 1000, rng.randint(0, 3, 40), 3)
+    add("one_column", rng.randn(33, 1), rng.randint(0, 4, 33), 4)
+    for i in range(25):
+        n, d, k = rng.randint(4, 90), rng.randint(1, 40), rng.randint(2, 9)
+        centers = rng.randn(k, d) * rng.uniform(0, 4)
+        labels = rng.randint(0, k, n)
+        x = centers[labels] + rng.randn(n, d) * rng.uniform(0.1, 2)
+        if i % 3 == 0:
+            labels = rng.randint(0, k, n)
+        add(f"random_{i:02}", x, labels, k)
+    digits = load_digits()
+    for k in (2, 10):
+        model = sklearn_lloyd(digits.data.astype(np.float32), digits.data[:k], 300, 1e-4)
+        add(f"digits_k{k:02}", digits.data, model.labels_, k, raw="kmeans/raw/digits.npz")
+
+
 def main():
-    parts = ("kmeans", "scaler", "elbow", "contingency")
+    parts = ("kmeans", "scaler", "elbow", "contingency", "kneedle", "partitions")
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--mnist", type=Path, help="train-images-idx3-ubyte, plain or .gz")
     parser.add_argument("--only", nargs="+", choices=parts, default=parts)
@@ -817,6 +949,10 @@ def main():
         make_elbow(options.out / "elbow")
     if "contingency" in options.only:
         make_contingency(options.out / "contingency")
+    if "kneedle" in options.only:
+        make_kneedle(options.out / "kneedle")
+    if "partitions" in options.only:
+        make_partitions(options.out / "partitions")
 
 
 if __name__ == "__main__":
