@@ -33,6 +33,8 @@ pub use document::{
 pub use folder::{NewFolder, RunFolder};
 pub use image_shape::{ImageShape, ParseImageShapeError};
 pub use journal::{Entry, FailedRun, Journal, JournalError, JournalKey, Recovered};
+/// What `kscan-select` finds, as it stands in `scan.json`.
+pub use kscan_select::{Choice, Cluster, Confidence, Criteria, Rule, Verdict, VerdictKind};
 pub use model::{BestModel, ModelError, Nearest};
 
 use std::io;

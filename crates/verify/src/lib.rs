@@ -15,10 +15,11 @@
 //! ```text
 //! scan.json ─→ plausible? planned runs? best of each k? the data's fingerprint?
 //!     │
-//!     ├─→ runs.csv, curve.csv, elbow.csv: the same values?
+//!     ├─→ runs.csv, curve.csv, elbow.csv, criteria.csv: the same values?
 //!     ├─→ best/kNN.npz + data ─→ scaling again ─→ normalised rows ─→ labels, centroids, inertia, digest?
-//!     │                                              └─→ contingency/kNN.csv: the same counts?
-//!     ├─→ elbow: the same from best inertias?
+//!     │                                              ├─→ contingency/kNN.csv: the same counts?
+//!     │                                              └─→ criteria, nearest rows, silhouettes: the same?
+//!     ├─→ elbow, its resamples, choices, verdict: the same from best inertias and criteria?
 //!     └─→ journal.bin: the same runs? (all of them against the rows: Options::every_run)
 //! ```
 //!
@@ -34,6 +35,10 @@
 //! | `centers_raw` | 4 ε relative to its two terms | one multiplication and one addition |
 //! | centers as means | 8 ε relative to the mean absolute value of the rows | both sides are an exact sum, rounded and divided |
 //! | inertia | 1e-9 relative | then the digest, to the bit |
+//! | clusters' sizes, inertias, mean distances; nearest and sampled rows | equal | their order of additions, and the streams, are defined |
+//! | indices, silhouettes, agreement with labels | 1e-9 | sums in any order; what CSV cells repeat is equal to the bit |
+//! | `nearest_raw` | 4 ε of binary32 relative to value and mean | scaled, and scaled back |
+//! | shares of resamples | equal, but for resamples whose best scores are less than 1e-9 apart | rounding parts those |
 //! | elbow's R² | 1e-9 absolute | two ways to add a few numbers; the elbow itself by the stored scores, as rounding may part ties |
 //!
 //! The normalised rows are made with the stored scaling, once that has been found right: a mean that
@@ -71,29 +76,34 @@
 //! * `timing`, `environment` but for `definition_version`, and how the scan was to be done
 //!   (`config.n_proc`, `dispatch`, `launcher`, `retries`, `timeout_s`, `engine`): no result depends
 //!   on them. A run's own cost is held against the journal.
-//! * `elbow.reason`: a text. Logs, plots, the report and the trace: made from what is verified.
-//! * `criteria`, `choices`, `verdict`, `elbow.confidence` and the nearest rows of models: not yet.
+//! * Reasons: texts. Only that there is one where there has to be. Logs, plots, the report and the trace: made from what is verified.
 //! * Runs that are not the best of their k: without [`Options::every_run`] only that `scan.json` and
 //!   the journal, whose records have checksums, say the same of them.
 
 mod arithmetic;
+mod choices;
+mod criteria;
 mod document;
 mod elbow;
 mod fit;
 mod journal;
 mod model;
+mod random;
 mod replay;
 mod scaling;
+mod silhouettes;
 mod tables;
 mod violation;
 
 pub use violation::Violation;
 
+use crate::criteria::Subject;
 use crate::document::Document;
 use crate::fit::{Claim, Replay};
 use crate::scaling::{Moments, Rows};
+use crate::silhouettes::Sample;
 use crate::violation::impossible;
-use kscan_dataset::Dataset;
+use kscan_dataset::{Dataset, Labels};
 use kscan_results::{BestModel, Entry, RunDocument, RunFolder, RunStatus, ScanDocument};
 use std::fmt;
 
@@ -123,6 +133,8 @@ pub enum Step {
     Elbow,
     /// The journal.
     Journal,
+    /// The criteria, and what is chosen by them.
+    Criteria,
     /// This run, by what the journal keeps of it.
     Run {
         /// Number of clusters.
@@ -140,6 +152,7 @@ impl fmt::Display for Step {
             Self::Model { k } => write!(f, "the best model of k = {k}"),
             Self::Elbow => f.write_str("the elbow"),
             Self::Journal => f.write_str("the journal"),
+            Self::Criteria => f.write_str("the criteria"),
             Self::Run { k, init_id } => write!(f, "the run k = {k}, init_id = {init_id}"),
         }
     }
@@ -205,13 +218,17 @@ pub fn verify(
     if !document.has_no_results() {
         on(Step::Tables);
         tables::check(folder, &document)?;
+        tables::check_criteria(folder, &document)?;
         models = scan.read_models(&moments)?;
         rows = models.first().map(|(_, model)| Rows::new(&dataset.table, model));
     }
+    let mut labels = Vec::new();
     if let Some(rows) = &rows {
         for (run, model) in &models {
             on(Step::Model { k: run.k });
-            verified.replayed += usize::from(scan.check_model(rows, run, model)?);
+            let (of_model, replayed) = scan.check_model(rows, run, model)?;
+            labels.push(of_model);
+            verified.replayed += usize::from(replayed);
             verified.models += 1;
         }
     }
@@ -223,6 +240,16 @@ pub fn verify(
     let entries = journal::check(&document, &recovered)?;
     for (run, model) in &models {
         journal::check_model(&entries, run, model)?;
+    }
+    on(Step::Criteria);
+    let count = scan.document.criteria.len();
+    violation::equal(document::FILE, "the length of criteria", count, best.len())?;
+    if !document.has_no_results() {
+        choices::check(scan.document)?;
+    }
+    if let Some(rows) = &rows {
+        let models: Vec<&BestModel> = models.iter().map(|(_, model)| model).collect();
+        scan.check_criteria(rows, &models, &labels)?;
     }
     let is_model = |run: &RunDocument| models.iter().any(|&(model, _)| std::ptr::eq(model, run));
     if let Some(rows) = rows.filter(|_| options.every_run) {
@@ -265,20 +292,46 @@ impl<'a> Scan<'a> {
         Ok(models)
     }
 
-    /// Checks a model and its contingency table; tells whether the run was done again.
+    /// Checks a model and its contingency table; returns its labels, and whether the run was done
+    /// again.
     fn check_model(
         &self,
         rows: &Rows,
         run: &RunDocument,
         model: &BestModel,
-    ) -> Result<bool, Violation> {
+    ) -> Result<(Vec<usize>, bool), Violation> {
         let file = RunFolder::best_model_name(run.k);
         let config = &self.document.config;
         let (labels, replayed) = model::check(rows, config, &file, model, run, self.replay)?;
         if let Some(known) = &self.dataset.labels {
             tables::check_contingency(self.folder, run.k, known.values(), &labels)?;
         }
-        Ok(replayed)
+        Ok((labels, replayed))
+    }
+
+    /// Checks what is said of the models beside what their runs found.
+    fn check_criteria(
+        &self,
+        rows: &Rows,
+        models: &[&BestModel],
+        labels: &[Vec<usize>],
+    ) -> Result<(), Violation> {
+        let ScanDocument { best, criteria, config, .. } = self.document;
+        let sample = Sample::new(rows, config.seed);
+        let known = self.dataset.labels.as_ref().map(Labels::values);
+        for (index, (model, labels)) in models.iter().zip(labels).enumerate() {
+            let subject = Subject {
+                file: &best[index].file,
+                model,
+                labels,
+                index,
+                criteria: &criteria[index],
+            };
+            criteria::check(rows, &self.dataset.table, &subject)?;
+            sample.check(&subject)?;
+            criteria::check_agreement(&subject, known)?;
+        }
+        Ok(())
     }
 
     /// Checks a run by what the journal keeps of it; tells whether it was done again.

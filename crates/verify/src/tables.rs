@@ -112,6 +112,43 @@ pub(crate) fn check(folder: &RunFolder, document: &Document) -> Result<(), Viola
     })
 }
 
+/// The same of `criteria.csv`.
+pub(crate) fn check_criteria(folder: &RunFolder, document: &Document) -> Result<(), Violation> {
+    let criteria = &document.json["criteria"];
+    let csv = Csv::read(folder, &folder.criteria_csv())?;
+    let of_labels = [
+        "adjusted_rand",
+        "normalized_mutual_information",
+        "homogeneity",
+        "completeness",
+        "v_measure",
+        "purity",
+    ];
+    let others = [
+        "k",
+        "calinski_harabasz",
+        "davies_bouldin",
+        "silhouette",
+        "silhouette_standard_error",
+        "gap",
+        "gap_s",
+    ];
+    let required = [&others[..], &of_labels[..]].concat();
+    csv.check_shape(document.typed.criteria.len(), &required)?;
+    csv.check_cells(|row, column| {
+        let of = &criteria[row];
+        Some(match column {
+            "k" | "calinski_harabasz" | "davies_bouldin" => of.get(column)?,
+            "silhouette" => &of["silhouette"]["mean"],
+            "silhouette_standard_error" => &of["silhouette"]["standard_error"],
+            "gap" => &of["gap"]["gap"],
+            "gap_s" => &of["gap"]["s"],
+            label if of_labels.contains(&label) => &of["labels"][label],
+            _ => return None,
+        })
+    })
+}
+
 /// That `contingency/k05.csv` counts how `known` labels fall into `clusters`.
 pub(crate) fn check_contingency(
     folder: &RunFolder,

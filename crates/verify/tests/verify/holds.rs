@@ -50,7 +50,7 @@ fn stopped_by_labels() {
     let on = &mut |step| steps.push(format!("{step}"));
     kscan_verify::verify(&scan.folder, &scan.dataset, ALL, on).unwrap();
     assert_eq!(steps[0], "scan.json and the data");
-    assert_eq!(steps.len(), 2 + 5 + 2 + 5);
+    assert_eq!(steps.len(), 2 + 5 + 3 + 5);
 }
 
 #[test]
@@ -151,6 +151,9 @@ fn a_scan_that_was_killed() {
     document.status = kscan_results::ScanStatus::Interrupted;
     document.runs.clear();
     document.best.clear();
+    document.criteria.clear();
+    document.choices.clear();
+    document.verdict = None;
     document.data.constant_cols = 0;
     document.elbow =
         kscan_results::ElbowDocument::None { k: None, reason: "the scan has not ended".to_owned() };

@@ -1,7 +1,7 @@
 //! `scan.json`, one value at a time.
 
 use crate::scan::{Plan, Scan};
-use kscan_results::{RunStatus, ScanDocument, tables};
+use kscan_results::{RunStatus, ScanDocument, VerdictKind, tables};
 use serde_json::{Value, json};
 
 /// What can be changed without notice, and why.
@@ -20,15 +20,22 @@ const UNCHECKED: &[(&str, &str)] = &[
     ("environment.simd", "no result depends on it"),
     ("timing", "nothing else tells it"),
     ("elbow.reason", "a text"),
-    ("elbow.confidence", "not verified yet"),
-    ("criteria", "not verified yet"),
-    ("choices", "not verified yet"),
-    ("verdict", "not verified yet"),
+    ("elbow.confidence.reason", "a text"),
+    ("choices.reason", "a text"),
+    ("verdict.reasons", "texts"),
 ];
 
 fn is_unchecked(path: &str) -> bool {
-    let rest = |prefix: &str| path.strip_prefix(prefix).map(|rest| rest.chars().next());
-    UNCHECKED.iter().any(|(prefix, _)| matches!(rest(prefix), Some(None | Some('.' | '['))))
+    // Whichever element of a list.
+    let mut index = false;
+    let path: String = path
+        .chars()
+        .filter(|&c| {
+            index = index && c != ']' || c == '[';
+            !index && c != ']'
+        })
+        .collect();
+    UNCHECKED.iter().any(|(prefix, _)| path == *prefix || path.starts_with(&format!("{prefix}.")))
 }
 
 /// What a message has when a field is changed, where that is not the field's name.
@@ -44,6 +51,8 @@ const NAMED_OTHERWISE: &[(&str, &str)] = &[
     ("thresholds", "threshold"),
     ("threshold_k", "k of row"),
     ("scores", "score_mean of row"),
+    ("mean", "silhouette"),
+    ("gap", "gap"),
 ];
 
 /// Every place in `value`: `path` for the reader, and a JSON pointer.
@@ -149,6 +158,65 @@ fn every_value_of_a_partial_scan_without_an_elbow() {
         ..Plan::default()
     });
     every_value(&scan);
+}
+
+type Change = fn(&mut ScanDocument);
+
+/// Criteria changed in `scan.json` and in their table alike, and conclusions that do not follow:
+/// the rows still know.
+#[test]
+fn forged_criteria_and_verdicts() {
+    let scan = Scan::make(Plan::default());
+    let whole = ScanDocument::read(&scan.folder).unwrap();
+    let forges: [(&str, Change); 14] = [
+        ("calinski_harabasz", |d| change(&mut d.criteria[1].calinski_harabasz)),
+        ("davies_bouldin", |d| change(&mut d.criteria[1].davies_bouldin)),
+        ("davies_bouldin", |d| d.criteria[1].davies_bouldin = None),
+        ("silhouette.mean", |d| d.criteria[2].silhouette.as_mut().unwrap().mean += 1e-8),
+        ("silhouette.standard_error", |d| {
+            d.criteria[2].silhouette.as_mut().unwrap().standard_error = Some(0.01);
+        }),
+        ("labels.adjusted_rand", |d| d.criteria[2].labels.as_mut().unwrap().adjusted_rand += 1e-8),
+        ("labels.homogeneity", |d| d.criteria[2].labels.as_mut().unwrap().homogeneity += 1e-8),
+        ("labels.purity", |d| d.criteria[0].labels.as_mut().unwrap().purity += 1e-8),
+        ("labels is null", |d| d.criteria[0].labels = None),
+        ("clusters[1].inertia", |d| {
+            let inertia = &mut d.criteria[0].clusters[1].inertia;
+            *inertia = inertia.next_up();
+        }),
+        ("clusters: their number", |d| {
+            d.criteria[3].clusters.pop();
+        }),
+        ("verdict.kind", |d| {
+            let verdict = d.verdict.as_mut().unwrap();
+            verdict.kind = match verdict.kind {
+                VerdictKind::Agree => VerdictKind::Disagree,
+                VerdictKind::Disagree | VerdictKind::NoElbow => VerdictKind::Agree,
+            };
+        }),
+        ("verdict.reasons", |d| {
+            let reasons = &mut d.verdict.as_mut().unwrap().reasons;
+            *reasons = if reasons.is_empty() { vec!["x".to_owned()] } else { Vec::new() };
+        }),
+        ("elbow.confidence.shares", |d| {
+            let kscan_results::ElbowDocument::Found(found) = &mut d.elbow else { unreachable!() };
+            let shares = &mut found.confidence.as_mut().unwrap().shares;
+            shares[0] -= 0.25;
+            shares[1] += 0.25;
+        }),
+    ];
+    for (field, forge) in forges {
+        let mut document = whole.clone();
+        forge(&mut document);
+        document.write(&scan.folder).unwrap();
+        tables::write_criteria(&scan.folder.criteria_csv(), &document.criteria).unwrap();
+        let found = scan.verify().expect_err(field);
+        assert!(found.to_string().contains(field), "{field}: {found}");
+    }
+}
+
+fn change(index: &mut Option<f64>) {
+    *index = index.map(|index| index * (1.0 + 1e-8));
 }
 
 /// Every value of `keys` that is gone, unless it was null: that is the same.

@@ -30,7 +30,7 @@ fn found(scan: &Scan, change: impl FnOnce(&mut BestModel)) -> String {
 #[test]
 fn one_element_of_each_array() {
     let scan = Scan::make(Plan::default());
-    let changes: [(&str, Change); 17] = [
+    let changes: [(&str, Change); 23] = [
         ("the digest", |m| {
             m.centers[[1, VARYING]] = m.centers[[1, VARYING]].next_up();
         }),
@@ -54,6 +54,12 @@ fn one_element_of_each_array() {
         ("init_centers[0][0]", |m| {
             m.init_centers[[0, CONSTANT]] = -0.0;
         }),
+        ("nearest_rows[3][4]", |m| m.nearest.rows[[3, 4]] += 1),
+        ("nearest_rows[0][0]", |m| m.nearest.rows.swap([0, 0], [0, 1])),
+        ("nearest_raw[1][2][20]", |m| m.nearest.raw[[1, 2, VARYING]] += 1e-4),
+        ("silhouette_rows[1796]", |m| m.silhouette_rows[1796] -= 1),
+        ("silhouettes[7]", |m| m.silhouettes[7] += 1e-8),
+        ("silhouettes[7]", |m| m.silhouettes[7] = f64::NAN),
         ("scale_mean[20]", |m| m.scale_mean[VARYING] *= 1.0 + 1e-8),
         ("scale_mean[20]", |m| {
             m.scale_mean[VARYING] = m.scale_mean[VARYING].next_up();

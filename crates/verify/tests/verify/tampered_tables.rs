@@ -22,7 +22,8 @@ fn write(path: &Path, lines: &[Vec<String>]) {
 #[test]
 fn every_cell() {
     let scan = Scan::make(Plan::default());
-    let mut files = vec!["runs.csv".to_owned(), "curve.csv".to_owned(), "elbow.csv".to_owned()];
+    let mut files: Vec<String> =
+        ["runs.csv", "curve.csv", "elbow.csv", "criteria.csv"].map(str::to_owned).to_vec();
     files.extend((2..=6).map(|k| format!("contingency/k{k:02}.csv")));
     for file in &files {
         let text = std::fs::read_to_string(scan.path(file)).unwrap();
