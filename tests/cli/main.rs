@@ -1,5 +1,6 @@
 //! The program from outside: real processes, real signals, real files.
 
+mod browser;
 mod commands;
 mod data_errors;
 mod disk;
@@ -13,6 +14,7 @@ mod logs;
 mod outputs;
 mod progress;
 mod python;
+mod report;
 mod resume;
 mod scan;
 mod signals;

@@ -1,6 +1,6 @@
 //! The report of a run folder: what a person sees of a scan.
 //!
-//! **What it is for.** [`write`] turns what a scan leaves behind into `report.html`, one page that
+//! **What it is for.** [`write()`] turns what a scan leaves behind into `report.html`, one page that
 //! needs no other file and asks for none, and into the plots of `plots/`, each an SVG for a paper.
 //!
 //! **What it is not.** It finds no result and changes none: whatever it shows stands in the run
@@ -30,7 +30,7 @@ mod scan;
 pub mod text;
 mod warning;
 
-use kscan_results::{FileError, ImageShape, RunFolder, ScanDocument, write_atomically};
+use kscan_results::{FileError, ImageShape, RunFolder, ScanDocument, write_derived};
 use scan::Scan;
 
 /// What is asked of a report.
@@ -55,13 +55,9 @@ pub fn write(
     let scan = Scan::read(folder, document.clone(), options);
     folder.create()?.keep();
     for plot in plots(&scan) {
-        write_text(&folder.plot(&plot.name, "svg"), &plot.standalone())?;
+        write_derived(&folder.plot(&plot.name, "svg"), plot.standalone().as_bytes())?;
     }
-    write_text(&folder.report_html(), &page::page(&scan))
-}
-
-fn write_text(path: &std::path::Path, text: &str) -> Result<(), FileError> {
-    write_atomically(path, |file| file.write_all(text.as_bytes()))
+    write_derived(&folder.report_html(), page::page(&scan).as_bytes())
 }
 
 /// Every plot that is a file of its own.

@@ -101,13 +101,15 @@ impl Warning {
                 format!("{} needed more than one attempt", plural(runs.len(), "run"))
             }
             Self::BestHitMaxIter { ks, max_iter } => {
-                format!("The best run of k = {} stopped at {max_iter} iterations", list(ks))
+                format!(
+                    "The best run of k\u{a0}=\u{a0}{} stopped at {max_iter} iterations",
+                    list(ks)
+                )
             }
             Self::HitMaxIter { runs, max_iter } => {
-                format!(
-                    "{} that are not the best of their k stopped at {max_iter} iterations",
-                    plural(runs.len(), "run")
-                )
+                let which = if runs.len() == 1 { "not" } else { "none" };
+                let number = plural(runs.len(), "run");
+                format!("{number}, {which} the best of its k, stopped at {max_iter} iterations")
             }
             Self::Relocated { runs, clusters } => format!(
                 "Clusters ran empty {} times, in {}",
@@ -119,12 +121,14 @@ impl Warning {
             }
             Self::ElbowAtEdge { k, is_first } => {
                 let which = if *is_first { "least" } else { "largest" };
-                format!("The elbow, k = {k}, is the {which} k that can be one in this range")
+                format!(
+                    "The elbow, k\u{a0}=\u{a0}{k}, is the {which} k that can be one in this range"
+                )
             }
             Self::RangeTooShort { points } => {
                 format!("{} of k are few to find an elbow in", plural(*points, "value"))
             }
-            Self::Rises { ks } => format!("The best inertia rises at k = {}", list(ks)),
+            Self::Rises { ks } => format!("The best inertia rises at k\u{a0}=\u{a0}{}", list(ks)),
             Self::OneInit => "Every k has a single initialisation".to_owned(),
             Self::Unreadable { file, .. } => format!("{file} cannot be read"),
         }

@@ -32,6 +32,21 @@ pub fn write_atomically(
     replace().map_err(|source: io::Error| FileError::write(path, source).of(bytes))
 }
 
+/// Writes a file that can be made again from others in the same way, but for the syncing: after a
+/// power cut it may be missing or empty, which is cheaper than to wait for the disk each time.
+///
+/// # Errors
+/// As [`write_atomically`].
+pub fn write_derived(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    let replace = || {
+        let mut temporary = temporary_beside(path)?;
+        temporary.write_all(bytes)?;
+        temporary.persist(path)?;
+        Ok(())
+    };
+    replace().map_err(|source: io::Error| FileError::write(path, source).of(bytes.len() as u64))
+}
+
 /// Writes until that fails, and from then on only counts: how much room is lacking is worth knowing.
 struct Measured<'a> {
     file: Option<&'a File>,

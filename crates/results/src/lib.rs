@@ -24,7 +24,7 @@ mod model;
 mod parquet;
 pub mod tables;
 
-pub use atomic::write_atomically;
+pub use atomic::{write_atomically, write_derived};
 pub use document::{
     BestRun, DataDocument, Dispatch, ElbowDocument, Environment, FoundElbow, InitMethod,
     LabelsDocument, Launcher, RunDocument, RunStatus, ScaleMethod, ScanConfig, ScanDocument,

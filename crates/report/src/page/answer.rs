@@ -48,7 +48,7 @@ fn answer(scan: &Scan) -> Markup {
         return none("the scores do not fit the curve");
     };
     let verdict = scan.document.verdict.as_ref();
-    let k = html! { strong { "k = " (elbow.k) } };
+    let k = html! { strong { "k\u{a0}=\u{a0}" (elbow.k) } };
     html! {
         @match verdict.map(|verdict| verdict.kind) {
             Some(VerdictKind::Agree) => {
@@ -94,9 +94,9 @@ fn because(scan: &Scan) -> Markup {
                 @if let Some(reasons) = reasons.filter(|reasons| !reasons.is_empty()) {
                     (Outside(&capitalised(&reasons))) ". "
                 }
-                "Two straight lines that meet at k = " (found.k) " fit the curve with a mean R² of "
+                "Two straight lines that meet at k\u{a0}=\u{a0}" (found.k) " fit the curve with a mean R² of "
                 (format!("{:.4}", found.score))
-                @if let Some(next) = next { "; k = " (next.k) " comes next with " (format!("{:.4}", next.score)) }
+                @if let Some(next) = next { "; k\u{a0}=\u{a0}" (next.k) " comes next with " (format!("{:.4}", next.score)) }
                 ". "
                 @if let Some((resamples, shares)) = criteria::shares(scan) {
                     (criteria::shares_in_words(resamples, &shares))

@@ -62,7 +62,10 @@ fn plots(scan: &Scan, criteria: &[Criterion]) -> Markup {
         div .small {
             @for criterion in criteria {
                 figure {
-                    figcaption { strong { (criterion.name) } }
+                    figcaption {
+                        strong { (criterion.name) }
+                        @if !criterion.better.is_empty() { " · " (criterion.better) }
+                    }
                     (plot::criterion(&ks, criterion).inline())
                 }
             }
@@ -93,25 +96,26 @@ fn sampled(criteria: &[Criteria]) -> Option<usize> {
 type Measured = (f64, Option<f64>);
 
 fn by_rule(criteria: &[Criteria], choices: &[Choice]) -> Vec<Criterion> {
-    let of = |id, name, rule, get: fn(&Criteria) -> Option<Measured>| {
+    let of = |id, name, better, rule, get: fn(&Criteria) -> Option<Measured>| {
         let chosen = choices.iter().find(|choice| choice.rule == rule).and_then(|choice| choice.k);
-        drawn(criteria, id, name, chosen.map(|k| k as u32), get)
+        drawn(criteria, id, (name, better), chosen.map(|k| k as u32), get)
     };
     let all = [
         of(
             "calinski-harabasz",
-            "Calinski-Harabasz, larger is better",
+            "Calinski-Harabasz",
+            "larger is better",
             Rule::CalinskiHarabasz,
             |of_k| Some((of_k.calinski_harabasz?, None)),
         ),
-        of("davies-bouldin", "Davies-Bouldin, smaller is better", Rule::DaviesBouldin, |of_k| {
+        of("davies-bouldin", "Davies-Bouldin", "smaller is better", Rule::DaviesBouldin, |of_k| {
             Some((of_k.davies_bouldin?, None))
         }),
-        of("silhouette", "Silhouette, larger is better", Rule::Silhouette, |of_k| {
+        of("silhouette", "Silhouette", "larger is better", Rule::Silhouette, |of_k| {
             let Silhouette { mean, standard_error, .. } = of_k.silhouette?;
             Some((mean, standard_error))
         }),
-        of("gap", "Gap, the first that the next does not exceed", Rule::Gap, |of_k| {
+        of("gap", "Gap", "the first that the next does not exceed", Rule::Gap, |of_k| {
             of_k.gap.map(|gap| (gap.gap, Some(gap.s)))
         }),
     ];
@@ -120,7 +124,7 @@ fn by_rule(criteria: &[Criteria], choices: &[Choice]) -> Vec<Criterion> {
 
 fn by_labels(criteria: &[Criteria]) -> Vec<Criterion> {
     let of = |id, name, get: fn(&LabelAgreement) -> f64| {
-        drawn(criteria, id, name, None, |of_k| Some((get(of_k.labels.as_ref()?), None)))
+        drawn(criteria, id, (name, ""), None, |of_k| Some((get(of_k.labels.as_ref()?), None)))
     };
     let all = [
         of("adjusted-rand", "Adjusted Rand index", |labels| labels.adjusted_rand),
@@ -139,13 +143,13 @@ fn by_labels(criteria: &[Criteria]) -> Vec<Criterion> {
 fn drawn(
     criteria: &[Criteria],
     id: &'static str,
-    name: &'static str,
+    (name, better): (&'static str, &'static str),
     chosen: Option<u32>,
     get: impl Fn(&Criteria) -> Option<Measured>,
 ) -> Option<Criterion> {
     let of_k = |of_k: &Criteria| get(of_k).map(|(value, error)| (of_k.k as u32, value, error));
     let values: Vec<(u32, f64, Option<f64>)> = criteria.iter().filter_map(of_k).collect();
-    (!values.is_empty()).then_some(Criterion { id, name, values, chosen })
+    (!values.is_empty()).then_some(Criterion { id, name, better, values, chosen })
 }
 
 /// All of it as a table.
@@ -160,7 +164,7 @@ fn table(by_rule: &[Criterion], by_labels: &[Criterion], criteria: &[Criteria]) 
                         caption { "Criteria by k" }
                         thead { tr {
                             th scope="col" { "k" }
-                            @for criterion in &all { th scope="col" { (criterion.name.split(',').next().unwrap_or_default()) } }
+                            @for criterion in &all { th scope="col" { (criterion.name) } }
                         } }
                         tbody {
                             @for of_k in criteria {
@@ -193,7 +197,7 @@ fn cell(criterion: &Criterion, k: u32) -> Markup {
 pub(crate) fn shares_in_words(resamples: usize, shares: &[(usize, f64)]) -> String {
     let won = shares.iter().filter(|(_, share)| *share >= 0.001);
     let won: Vec<String> =
-        won.map(|(k, share)| format!("k = {k} in {}", percent(*share))).collect();
+        won.map(|(k, share)| format!("k\u{a0}=\u{a0}{k} in {}", percent(*share))).collect();
     format!(
         "With the initialisations drawn again {} times, the elbow is at {}.",
         count(resamples),

@@ -24,7 +24,7 @@ pub(crate) fn curves(scan: &Scan) -> Markup {
                     div {
                         h3 { "Elbow score" }
                         (figure(&plot::elbow(scan, &fits), "", &html! {
-                            "The elbow is where two straight lines fit best: the largest mean (black) of R² "
+                            "The elbow is where two straight lines fit best: the largest mean (the thick line) of R² "
                             span .left { "left" } " and " span .right { "right" } "."
                         }))
                         (thresholds(&fits))

@@ -6,7 +6,7 @@ use super::{Length, Plot, points};
 use crate::text;
 use maud::html;
 
-const FRAME: Frame = Frame { left: 50.0, right: 234.0, top: 10.0, bottom: 104.0 };
+const FRAME: Frame = Frame { left: 48.0, right: 316.0, top: 10.0, bottom: 112.0 };
 
 /// A criterion, as it is drawn.
 #[derive(Debug, Clone)]
@@ -14,6 +14,8 @@ pub(crate) struct Criterion {
     /// Part of a file's name and of ids.
     pub(crate) id: &'static str,
     pub(crate) name: &'static str,
+    /// Which values are good, where one follows a rule.
+    pub(crate) better: &'static str,
     /// By k: the value, and how far it may be off.
     pub(crate) values: Vec<(u32, f64, Option<f64>)>,
     /// The k that the rule of the criterion chooses, where it has one.
@@ -56,8 +58,8 @@ pub(crate) fn criterion(ks: &[u32], criterion: &Criterion) -> Plot {
         name: format!("criterion-{}", criterion.id),
         title: format!("{} by k", criterion.name),
         description: criterion.chosen.map_or_else(String::new, |k| format!("It chooses k = {k}.")),
-        width: 240.0,
-        height: 128.0,
+        width: 320.0,
+        height: 138.0,
         marks,
     }
 }
