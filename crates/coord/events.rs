@@ -3,6 +3,7 @@
 //! The dispatcher says each thing once; the terminal, the JSON stream and the log are sinks of the
 //! same events.
 
+use crate::exit::shown;
 use kscan_kmeans::Stop;
 use kscan_protocol::{Attempt, Iterated, Placement, RunId};
 use serde::Serialize;
@@ -112,7 +113,7 @@ impl Sink for LogSink {
         use tracing::{debug, error, info, trace, warn};
         match event {
             Event::ScanStarted { data, rows, cols, runs, done, n_proc, out } => {
-                info!(data, rows, cols, runs, done, n_proc, out = %out.display(), "scan started");
+                info!(data, rows, cols, runs, done, n_proc, out = %shown(out), "scan started");
             }
             Event::FewerWorkers { n_proc, asked, short } => {
                 warn!(n_proc, asked, short, "too little for all workers");
@@ -157,7 +158,7 @@ impl Sink for LogSink {
                 wall_s,
                 error,
                 likely,
-                log = %log.display(),
+                log = %shown(log),
                 retried,
                 "attempt failed"
             ),
@@ -188,7 +189,7 @@ impl Sink for LogSink {
                 init_id = run.init_id,
                 attempt = attempt.0,
                 error,
-                log = %log.display(),
+                log = %shown(log),
                 "run failed for good"
             ),
             Event::Stopping { signal, running } => warn!(signal, running, "stopping"),

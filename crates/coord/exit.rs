@@ -87,6 +87,21 @@ pub(crate) fn escape(text: &str) -> String {
     })
 }
 
+/// The same of text of several lines.
+pub(crate) fn escape_lines(text: &str) -> String {
+    text.split('\n').map(escape).collect::<Vec<_>>().join("\n")
+}
+
+/// JSON of the same meaning that a terminal would not obey either: there some control characters may
+/// stand as they are.
+pub(crate) fn escape_json(text: &str) -> String {
+    let escape = |character: char| match character {
+        '\u{7f}'..='\u{9f}' => format!("\\u{:04x}", u32::from(character)),
+        _ => character.to_string(),
+    };
+    text.chars().map(escape).collect()
+}
+
 /// A path as a terminal may be given it.
 pub(crate) fn shown(path: &Path) -> String {
     escape(&path.to_string_lossy())
@@ -253,5 +268,7 @@ mod tests {
     #[test]
     fn what_a_terminal_would_obey_is_made_visible() {
         assert_eq!(escape("a\u{1b}[2Jb\nc\u{9b}é"), "a\\u{1b}[2Jb\\nc\\u{9b}é");
+        assert_eq!(escape_lines("a\u{7}b\nc\n"), "a\\u{7}b\nc\n");
+        assert_eq!(escape_json("\"a\u{9b}é\u{7f}\""), "\"a\\u009bé\\u007f\"");
     }
 }

@@ -16,14 +16,13 @@ mod summary;
 
 use clap::Parser;
 use cli::{Cli, Command};
-use exit::{Exit, Failure};
+use exit::{Exit, Failure, escape_lines};
 use std::process::ExitCode;
 use std::time::Instant;
 
 fn main() -> ExitCode {
     let started = Instant::now();
-    // clap ends with 2 on a wrong command line, and 0 after --help.
-    let Cli { command } = Cli::parse();
+    let Cli { command } = Cli::try_parse().unwrap_or_else(|error| misunderstood(&error));
     if let Err(error) = limits::outlive_file_size_limit() {
         return report(&error.into()).into();
     }
@@ -42,6 +41,18 @@ fn main() -> ExitCode {
         Command::Man => commands::packaging::man(),
     };
     outcome.unwrap_or_else(|failure| report(&failure)).into()
+}
+
+/// Ends with 2 on a wrong command line, and 0 after --help.
+fn misunderstood(error: &clap::Error) -> ! {
+    let text = error.render().to_string();
+    let escaped = escape_lines(&text);
+    if escaped != text {
+        // What the shell put in place of a wildcard, perhaps.
+        eprint!("{escaped}");
+        std::process::exit(error.exit_code());
+    }
+    error.exit()
 }
 
 fn report(failure: &Failure) -> Exit {

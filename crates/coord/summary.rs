@@ -1,6 +1,6 @@
 //! What a person reads at the end: best per k, elbow, where things are.
 
-use crate::exit::{escape, shown};
+use crate::exit::{escape, escape_lines, shown};
 use comfy_table::presets::NOTHING;
 use comfy_table::{Cell, CellAlignment, Table};
 use kscan_report::text::inertia;
@@ -59,7 +59,7 @@ pub(crate) fn summary(scan: &ScanDocument, folder: &RunFolder) -> String {
     if scan.status == ScanStatus::Partial {
         line(format_args!("go on with: kscan-coord resume {}", shown(folder.path())));
     }
-    text
+    escape_lines(&text)
 }
 
 /// How sure the elbow is, and what other rules choose.

@@ -10,7 +10,10 @@ use nix::sys::signal::Signal;
 use rustix::process::Resource;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Three runs, one after the other, of rows so many that their labels do not fit what memory an
@@ -176,4 +179,67 @@ fn whatever_memory_there_is_a_scan_ends_and_goes_on_with_more() {
     }
     println!("{ended:?}");
     assert!(ended.len() > 1, "all the same: {ended:?}");
+}
+
+/// A cgroup of its own with a limit on memory, gone when dropped; empty by then.
+struct Cgroup(PathBuf);
+
+impl Cgroup {
+    /// Makes it below the one that this process is in; `None` where that is not permitted.
+    fn new(bytes: u64) -> Option<Self> {
+        let groups = fs::read_to_string("/proc/self/cgroup").expect("it is there");
+        let of = |name: &str| {
+            let mut lines = groups.lines().map(|line| line.splitn(3, ':').collect::<Vec<_>>());
+            let line = lines.find(|line| line[1].split(',').any(|controller| controller == name));
+            line.map(|line| line[2].trim_start_matches('/').to_owned())
+        };
+        let (root, own, limit) = match of("memory") {
+            Some(own) => ("/sys/fs/cgroup/memory", own, "memory.limit_in_bytes"),
+            None => ("/sys/fs/cgroup", of("").unwrap_or_default(), "memory.max"),
+        };
+        let name = format!("kscan-test-{}", std::process::id());
+        let path = Path::new(root).join(own).join(name);
+        let made = fs::create_dir(&path).and_then(|()| {
+            let group = Self(path.clone());
+            fs::write(path.join(limit), bytes.to_string())?;
+            Ok(group)
+        });
+        made.inspect_err(|error| eprintln!("not tested: making a cgroup: {error}")).ok()
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        // A process that has ended may be in it for a moment; there is nothing else to be done.
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+#[test]
+fn in_a_cgroup_its_limit_holds_and_its_killer_is_named() {
+    let scratch = Scratch::new();
+    write_data(&scratch);
+    let Some(group) = Cgroup::new(400 << 20) else { return };
+    let enter = format!("echo $$ > {}/cgroup.procs", group.0.display());
+    // What does not fit is refused before it is taken; so are more workers than fit.
+    let wide = SCAN.replace("--n-proc 1", "--n-proc 40");
+    let run = scratch.kscan_after(&enter, &format!("{wide} --out fewer")).run().exits(0);
+    let events = run.events();
+    let fewer = events.iter().find(|event| kind(event) == "fewer_workers");
+    assert!(fewer.expect("fewer workers")["n_proc"].as_u64() < Some(10), "{fewer:?}");
+    assert_eq!(scratch.scan("fewer").digests(), scratch.scan("undisturbed").digests());
+
+    // A worker that takes more than it should: all the memory there is, for one endless line.
+    let script = scratch.write("greedy", "#!/bin/sh\nexec tail /dev/zero\n");
+    fs::set_permissions(script, fs::Permissions::from_mode(0o700)).expect("an executable");
+    let line = format!("{SCAN} --retries 0 --worker-program ./greedy --out killed");
+    let events = scratch.kscan_after(&enter, &line).run().exits(4).events();
+    let failed: Vec<_> = events.iter().filter(|event| kind(event) == "attempt_failed").collect();
+    assert_eq!(failed.len(), 3);
+    for failed in failed {
+        assert!(failed["error"].as_str().expect("an error").contains("SIGKILL"), "{failed}");
+        assert!(failed["likely"].as_str().expect("a cause").contains("OOM killer"), "{failed}");
+    }
+    scratch.kscan("resume killed").run().exits(0);
+    assert_eq!(scratch.scan("killed").digests(), scratch.scan("undisturbed").digests());
 }

@@ -20,6 +20,7 @@ mod scan;
 mod signals;
 mod soak;
 mod status;
+mod strangers;
 mod suspend;
 mod trace;
 mod usage;

@@ -200,3 +200,94 @@ fn resume_works_from_another_folder() {
     scratch.kscan_after(line, "resume ../scan").run().exits(0);
     assert_eq!(scratch.scan("scan").digests(), *undisturbed());
 }
+
+#[test]
+fn whatever_byte_a_journal_ends_at_whole_records_are_kept_and_the_rest_is_done_again() {
+    let scratch = Scratch::new();
+    scratch.write("data.npy", npy_f64(&[[0.0], [1.0], [5.0], [6.5], [20.0]]));
+    let line = "run data.npy --k-low 1 --k-high 3 --n-init 1 --n-proc 1 --out scan";
+    scratch.kscan(line).run().exits(0);
+    let expected = scratch.scan("scan");
+    let path = scratch.join("scan/journal.bin");
+    let whole = fs::read(&path).expect("the journal");
+    // Magic, then frames: length, checksum, payload.
+    let mut ends = vec![8];
+    while ends[ends.len() - 1] < whole.len() {
+        let at = ends[ends.len() - 1];
+        let length = u32::from_le_bytes(whole[at..at + 4].try_into().expect("four bytes"));
+        ends.push(at + 8 + length as usize);
+    }
+    let [_, key, first, second, third] = ends[..] else { panic!("{ends:?}") };
+    let finished = || {
+        let status = scratch.kscan("status scan").run().exits(0).stdout;
+        let words: Vec<&str> = status.split_whitespace().collect();
+        let of = words.iter().position(|&word| word == "of").expect("a count");
+        words[of - 1].parse::<usize>().expect("a number")
+    };
+    for cut in first..=third {
+        fs::write(&path, &whole[..cut]).expect("the journal");
+        let kept = [first, second, third].iter().filter(|&&end| end <= cut).count();
+        assert_eq!(finished(), kept, "cut at {cut}");
+        // Each byte of its header, and some of the rest: a scan takes longer than a look.
+        let near = [first, second, third].iter().any(|end| (*end..end + 9).contains(&cut));
+        if near || cut % 29 == 0 {
+            let resumed = scratch.kscan("resume scan --progress json").run().exits(0);
+            assert_eq!(resumed.events()[0]["done"], kept, "cut at {cut}");
+            assert_eq!(resumed.stderr.contains("dropped"), ![first, second, third].contains(&cut));
+            for name in ["status", "best", "elbow"] {
+                assert_eq!(scratch.scan("scan").json[name], expected.json[name], "cut at {cut}");
+            }
+            assert_eq!(scratch.scan("scan").digests(), expected.digests(), "cut at {cut}");
+        }
+    }
+    // A flipped bit: what stands before it is kept, and nothing of what is damaged is taken.
+    for byte in key..third {
+        let mut damaged = whole.clone();
+        damaged[byte] ^= 1 << (byte % 8);
+        fs::write(&path, damaged).expect("the journal");
+        let kept = [first, second, third].iter().filter(|&&end| end <= byte).count();
+        assert_eq!(finished(), kept, "byte {byte}");
+    }
+}
+
+#[test]
+fn a_scan_killed_and_stopped_again_before_its_data_is_there_lists_what_the_journal_holds() {
+    let scratch = Scratch::new();
+    let line = "run --k-low 2 --k-high 4 --n-init 1 --max-iter 1 --n-proc 1 --progress json";
+    let mut scan = scratch.kscan(&format!("{line} --out scan")).spawn();
+    scan.wait_for("run_finished", |event| kind(event) == "run_finished");
+    scan.signal(Signal::SIGKILL);
+    scan.finish().killed_by(Signal::SIGKILL);
+    assert!(scratch.scan("scan").runs().is_empty(), "nobody could write it");
+
+    let stop_early = || {
+        let mut again = scratch.kscan("resume scan --progress json").spawn();
+        let started = again.wait_for("scan_started", |event| kind(event) == "scan_started");
+        again.signal(Signal::SIGINT);
+        let ended = again.finish().exits(130);
+        assert!(ended.events().iter().all(|event| kind(event) != "prepared"), "it came too late");
+        started["done"].as_u64().expect("a number")
+    };
+    let done = stop_early();
+    assert!((1..3).contains(&done), "{done}");
+    let partial = scratch.scan("scan");
+    assert_eq!((partial.status(), partial.digests().len() as u64), ("interrupted", done));
+    scratch.kscan("verify scan -q").run().exits(0);
+    let report = scratch.kscan("report scan").run().exits(0).stdout;
+    assert!(report.contains(&format!("{done} of 3 runs, interrupted")), "{report}");
+
+    // Stopped in order it has models as well, and they stay listed.
+    let mut again = scratch.kscan("resume scan --progress json").spawn();
+    again.wait_for("run_started", |event| kind(event) == "run_started");
+    again.signal(Signal::SIGINT);
+    again.finish().exits(130);
+    let in_order = scratch.scan("scan");
+    assert!(!in_order.json["best"].as_array().expect("best").is_empty());
+    stop_early();
+    for name in ["runs", "best", "elbow", "criteria", "choices", "verdict", "data"] {
+        assert_eq!(scratch.scan("scan").json[name], in_order.json[name], "{name}");
+    }
+    scratch.kscan("verify scan -q").run().exits(0);
+    scratch.kscan("resume scan").run().exits(0);
+    assert_eq!(scratch.scan("scan").digests().len(), 3);
+}

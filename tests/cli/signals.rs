@@ -144,7 +144,8 @@ fn workers_die_with_a_coordinator_that_is_killed_and_resume_goes_on() {
 #[test]
 fn sigint_while_data_is_prepared_ends_a_scan_before_any_worker() {
     let scratch = Scratch::new();
-    let line = "run --k-low 2 --k-high 2 --n-init 1 --max-iter 1 --progress json --out scan";
+    let line = "run --k-low 2 --k-high 2 --n-init 1 --max-iter 1 --keep-shared --progress json \
+                --out scan";
     let mut scan = scratch.kscan(line).spawn();
     scan.wait_for("scan_started", |event| kind(event) == "scan_started");
     scan.signal(Signal::SIGINT);

@@ -6,10 +6,8 @@ use crate::cli::ReportArgs;
 use crate::exit::{Exit, Failure};
 use crate::scan::reduce;
 use crate::summary::summary;
-use kscan_protocol::RunRecord;
 use kscan_report::Options;
-use kscan_results::{Entry, FailedRun, Journal, RunFolder, ScanDocument, TableFormat, tables};
-use std::collections::BTreeMap;
+use kscan_results::{Journal, RunFolder, ScanDocument, ScanStatus, TableFormat, tables};
 
 pub(crate) fn report(args: &ReportArgs) -> Result<Exit, Failure> {
     let folder = RunFolder::at(&args.dir);
@@ -17,12 +15,15 @@ pub(crate) fn report(args: &ReportArgs) -> Result<Exit, Failure> {
     if let Some(shape) = args.image_shape {
         check_image_shape(shape, scan.data.cols)?;
     }
-    // A scan that was killed, or still runs, has its results in the journal alone.
-    if scan.runs.is_empty()
+    // A scan that was killed, or still runs, has its last results in the journal alone.
+    if scan.status == ScanStatus::Interrupted
         && let Ok(journal) = Journal::read(&folder.journal())
     {
-        let (finished, failed) = last_words(journal.entries);
-        reduce::fill_in(&mut scan, &finished, &failed);
+        let (finished, failed) = journal.last_words();
+        let all = finished.len() + failed.len();
+        if scan.best.is_empty() || scan.runs.len() != all {
+            reduce::fill_in(&mut scan, &finished, &failed);
+        }
     }
     tables::write_runs(&folder.runs_csv(), &scan.runs)?;
     tables::write_curve(&folder.curve_csv(), &scan.best)?;
@@ -35,25 +36,4 @@ pub(crate) fn report(args: &ReportArgs) -> Result<Exit, Failure> {
     kscan_report::write(&folder, &scan, &Options { image_shape: args.image_shape })?;
     print(&summary(&scan, &folder))?;
     Ok(Exit::Success)
-}
-
-/// The runs of a journal. A resumed scan may have finished what had failed before: the last word
-/// counts.
-fn last_words(entries: Vec<Entry>) -> (Vec<RunRecord>, Vec<FailedRun>) {
-    let mut last = BTreeMap::new();
-    for entry in entries {
-        let run = match &entry {
-            Entry::Finished(record) => record.run,
-            Entry::Failed(failed) => failed.run,
-        };
-        last.insert(run, entry);
-    }
-    let (mut finished, mut failed) = (Vec::new(), Vec::new());
-    for entry in last.into_values() {
-        match entry {
-            Entry::Finished(record) => finished.push(*record),
-            Entry::Failed(run) => failed.push(run),
-        }
-    }
-    (finished, failed)
 }

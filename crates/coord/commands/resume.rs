@@ -8,9 +8,7 @@ use crate::limits;
 use crate::scan::begin::{Earlier, Means, Order};
 use crate::scan::{execute, memory, plan};
 use kscan_dataset::{Source, load_within};
-use kscan_protocol::RunId;
-use kscan_results::{Entry, Journal, JournalError, JournalKey, Recovered, RunFolder, ScanDocument};
-use std::collections::BTreeMap;
+use kscan_results::{Journal, JournalError, JournalKey, Recovered, RunFolder, ScanDocument};
 use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
@@ -48,7 +46,10 @@ pub(crate) fn resume(args: &ResumeArgs, started: Instant) -> Result<Exit, Failur
         folder,
         given,
         key,
-        earlier: reopened.map(|(journal, recovered)| earlier(journal, recovered, before)),
+        earlier: reopened.map(|(journal, recovered)| {
+            let (finished, failed) = recovered.last_words();
+            Earlier { journal, finished, failed, before: Box::new(before) }
+        }),
         means: Means {
             started,
             simd: None,
@@ -78,24 +79,4 @@ fn check(recovered: &Recovered, key: &JournalKey, folder: &RunFolder) -> Result<
         );
     }
     Ok(())
-}
-
-/// What the journal holds of each run, and what stood in scan.json `before`: its last word on each counts.
-fn earlier(journal: Journal, recovered: Recovered, before: ScanDocument) -> Earlier {
-    let mut ended: BTreeMap<RunId, Entry> = BTreeMap::new();
-    for entry in recovered.entries {
-        let run = match &entry {
-            Entry::Finished(record) => record.run,
-            Entry::Failed(failed) => failed.run,
-        };
-        ended.insert(run, entry);
-    }
-    let (mut finished, mut failed) = (Vec::new(), Vec::new());
-    for entry in ended.into_values() {
-        match entry {
-            Entry::Finished(record) => finished.push(*record),
-            Entry::Failed(run) => failed.push(run),
-        }
-    }
-    Earlier { journal, finished, failed, before: Box::new(before) }
 }

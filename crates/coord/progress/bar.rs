@@ -1,5 +1,6 @@
 //! A bar for the whole scan with the time that is left, and a line for every running worker.
 
+use super::echo::QuietInterrupt;
 use super::{Board, trouble};
 use crate::events::{Event, Sink};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -19,6 +20,7 @@ pub(super) struct Bar {
     all: MultiProgress,
     total: ProgressBar,
     running: BTreeMap<RunId, ProgressBar>,
+    _quiet: Option<QuietInterrupt>,
 }
 
 impl Bar {
@@ -33,7 +35,7 @@ impl Bar {
             total.enable_steady_tick(Duration::from_millis(200));
         }
         let (started, shown, running) = (Instant::now(), None, BTreeMap::new());
-        Self { board, started, shown, all, total, running }
+        Self { board, started, shown, all, total, running, _quiet: QuietInterrupt::new() }
     }
 
     fn now(&self) -> f64 {

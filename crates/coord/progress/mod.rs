@@ -2,6 +2,7 @@
 
 mod bar;
 mod board;
+mod echo;
 mod estimate;
 mod json;
 mod plain;

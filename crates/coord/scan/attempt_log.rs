@@ -2,6 +2,7 @@
 //! that never got that far has made no log at all.
 
 use crate::events::{Event, Sink};
+use crate::exit::shown;
 use jiff::Timestamp;
 use kscan_worker::LogFile;
 use serde_json::json;
@@ -25,7 +26,7 @@ impl Sink for AttemptLogSink {
             "target": module_path!(),
         });
         if let Err(error) = append(log, &line.to_string()) {
-            tracing::warn!(log = %log.display(), %error, "a log cannot be written");
+            tracing::warn!(log = %shown(log), %error, "a log cannot be written");
         }
     }
 }

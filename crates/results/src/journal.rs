@@ -16,6 +16,7 @@ use kscan_protocol::wire::{self, Decoder};
 use kscan_protocol::{Attempt, Placement, RunId, RunRecord};
 use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -93,6 +94,30 @@ pub struct Recovered {
     pub entries: Vec<Entry>,
     /// Bytes at its end that were no whole, undamaged entry.
     pub dropped_bytes: u64,
+}
+
+impl Recovered {
+    /// The runs that have ended, with a result and without, by run. A resumed scan may have finished
+    /// what had failed before: the last word counts.
+    #[must_use]
+    pub fn last_words(self) -> (Vec<RunRecord>, Vec<FailedRun>) {
+        let mut last = BTreeMap::new();
+        for entry in self.entries {
+            let run = match &entry {
+                Entry::Finished(record) => record.run,
+                Entry::Failed(failed) => failed.run,
+            };
+            last.insert(run, entry);
+        }
+        let (mut finished, mut failed) = (Vec::new(), Vec::new());
+        for entry in last.into_values() {
+            match entry {
+                Entry::Finished(record) => finished.push(*record),
+                Entry::Failed(run) => failed.push(run),
+            }
+        }
+        (finished, failed)
+    }
 }
 
 /// Why a journal cannot be used at all.

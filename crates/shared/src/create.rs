@@ -88,7 +88,6 @@ impl SharedFile {
     ) -> Result<Self, Failure> {
         let shape = widest.shape;
         let bytes = widest.file_len() as u64;
-        rustix::fs::fchmod(&file, Mode::RUSR | Mode::WUSR).map_err(io::Error::from)?;
         // Now, not by a signal in the middle of writing to the map.
         rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, bytes).map_err(io::Error::from)?;
         let mut writable = map::map_mut(&file)?;
@@ -151,7 +150,10 @@ fn begin(place: Place<'_>) -> io::Result<File> {
     match place {
         Place::Anonymous => {
             let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-            Ok(rustix::fs::memfd_create("kscan-shared", flags)?.into())
+            let file = rustix::fs::memfd_create("kscan-shared", flags)?;
+            // No umask holds for it.
+            rustix::fs::fchmod(&file, Mode::RUSR | Mode::WUSR)?;
+            Ok(file.into())
         }
         Place::Named(path) => {
             OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)

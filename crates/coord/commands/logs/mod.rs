@@ -5,7 +5,7 @@ mod show;
 
 use super::print_or_end;
 use crate::cli::{ColorArg, LogsArgs};
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, escape_json};
 use anstream::{AutoStream, ColorChoice};
 use kscan_results::{Journal, RunFolder};
 use line::{Line, Origin};
@@ -31,8 +31,9 @@ pub(crate) fn logs(args: &LogsArgs) -> Result<Exit, Failure> {
                 "give the folder of a scan",
             )
         })?;
-        let show =
-            |line: &Line| if args.json { format!("{}\n", line.text) } else { show::human(line) };
+        let show = |line: &Line| {
+            if args.json { format!("{}\n", escape_json(&line.text)) } else { show::human(line) }
+        };
         let is_read = print_or_end(&painted(&lines.iter().map(show).collect::<String>(), args))?;
         if !goes_on || !is_read {
             return Ok(Exit::Success);
