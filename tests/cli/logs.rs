@@ -102,6 +102,11 @@ fn a_runs_log_tells_of_every_phase_and_iteration() {
     );
     let finished = lines.iter().find(|line| line["message"] == "finished").expect("finished");
     assert_eq!((&finished["digest"], &finished["inertia"]), (&run["digest"], &run["inertia"]));
+    // Fields stand in the order in which they are written: what matters most comes first.
+    let human = logs(&scratch, "--k 4 --init 1 --span iterate");
+    let first = &human[0];
+    let at = |name: &str| first.find(name).unwrap_or_else(|| panic!("{name} in {first}"));
+    assert!(at("iteration=1 ") < at("inertia=") && at("inertia=") < at("rows_visited="), "{first}");
     // It is the run that has finished: all of its phases are over.
     assert_eq!(finished["span"]["name"], "run");
 }

@@ -32,7 +32,7 @@ pub(super) struct Line {
     pub(super) about: Option<(RunId, Attempt)>,
     pub(super) timestamp: String,
     pub(super) level: LevelArg,
-    /// What is in it beside those above.
+    /// What is in it beside those above, in the order it was written.
     pub(super) fields: Map<String, Value>,
     /// As it stands in the log.
     pub(super) text: String,
@@ -42,7 +42,7 @@ impl Line {
     /// `None` of what is no log line, as the end of a file may be after a crash.
     pub(super) fn parse(origin: Origin, text: String) -> Option<Self> {
         let mut fields: Map<String, Value> = serde_json::from_str(&text).ok()?;
-        let mut take = |name: &str| match fields.remove(name) {
+        let mut take = |name: &str| match fields.shift_remove(name) {
             Some(Value::String(value)) => Some(value),
             _ => None,
         };
@@ -71,7 +71,7 @@ fn take_attempt(fields: &mut Map<String, Value>) -> Option<(RunId, Attempt)> {
     let run = RunId { k: number("k")?, init_id: number("init_id")? };
     let attempt = Attempt(number("attempt")?);
     for name in ["k", "init_id", "attempt"] {
-        fields.remove(name);
+        fields.shift_remove(name);
     }
     Some((run, attempt))
 }
