@@ -14,6 +14,7 @@ const UNCHECKED: &[(&str, &str)] = &[
     ("config.retries", "no result depends on it"),
     ("config.timeout_s", "no result depends on it"),
     ("config.engine", "no result depends on it"),
+    ("config.table", "it is of the tables that are written beside those checked"),
     ("environment.kscan_version", "no result depends on it"),
     ("environment.cpu", "no result depends on it"),
     ("environment.cores", "no result depends on it"),
