@@ -155,6 +155,10 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "HxW")]
     pub(crate) image_shape: Option<ImageShape>,
 
+    /// Write the plots as PNG too
+    #[arg(long)]
+    pub(crate) png: bool,
+
     /// Vector instructions to use instead of the best there are; every level gives the same bits
     #[arg(long, hide = true)]
     pub(crate) simd: Option<SimdLevel>,
@@ -234,6 +238,10 @@ pub(crate) struct ReportArgs {
     /// Rows are pictures of this height and width in pixels, as '28x28'
     #[arg(long, value_name = "HxW")]
     pub(crate) image_shape: Option<ImageShape>,
+
+    /// Write the plots as PNG too
+    #[arg(long)]
+    pub(crate) png: bool,
 
     /// How tables are written; by default as the scan was told to
     #[arg(long, value_enum, value_name = "FORMAT")]

@@ -32,6 +32,31 @@ fn assert_sound(browser: &mut Browser, report: &Path) {
     browser.open(report);
 }
 
+#[test]
+fn plots_are_png_too_where_asked_for() {
+    let scratch = Scratch::new();
+    scratch.kscan("run digits --k-low 2 --k-high 5 --n-init 1 --png --out scan").run().exits(0);
+    let names = || {
+        let names = crate::harness::contents(&scratch.join("scan/plots"));
+        let of = |extension: &str| -> Vec<String> {
+            names
+                .iter()
+                .filter_map(|name| name.strip_suffix(extension))
+                .map(str::to_owned)
+                .collect()
+        };
+        (of(".svg"), of(".png"))
+    };
+    let (svg, png) = names();
+    assert_eq!(svg.len(), 3 + 2 * 4, "{svg:?}");
+    assert_eq!(svg, png);
+    fs::remove_dir_all(scratch.join("scan/plots")).expect("plots");
+    scratch.kscan("report scan").run().exits(0);
+    assert_eq!(names(), (svg.clone(), Vec::new()));
+    scratch.kscan("report scan --png").run().exits(0);
+    assert_eq!(names(), (svg, png));
+}
+
 /// The k of the panels that are shown.
 fn shown(browser: &mut Browser) -> Value {
     browser.value(

@@ -33,7 +33,7 @@ pub(crate) fn report(args: &ReportArgs) -> Result<Exit, Failure> {
         tables::write_parquet(&folder)?;
     }
     kscan_trace::write(&folder, &scan)?;
-    kscan_report::write(&folder, &scan, &Options { image_shape: args.image_shape })?;
+    kscan_report::write(&folder, &scan, &Options { image_shape: args.image_shape, png: args.png })?;
     print(&summary(&scan, &folder))?;
     Ok(Exit::Success)
 }

@@ -55,6 +55,7 @@ pub(crate) fn resume(args: &ResumeArgs, started: Instant) -> Result<Exit, Failur
             simd: None,
             memory,
             keep_shared: false,
+            png: false,
             worker_program: args.workers.worker_program.clone(),
         },
         display: &args.display,

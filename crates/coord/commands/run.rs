@@ -57,6 +57,7 @@ pub(crate) fn run(args: &RunArgs, started: Instant) -> Result<Exit, Failure> {
             simd: args.simd,
             memory,
             keep_shared: args.keep_shared,
+            png: args.png,
             worker_program: args.workers.worker_program.clone(),
         },
         display: &args.display,

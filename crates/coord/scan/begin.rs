@@ -54,6 +54,8 @@ pub(crate) struct Means {
     /// Bytes that the scan may take.
     pub(crate) memory: Option<u64>,
     pub(crate) keep_shared: bool,
+    /// Whether plots are written as PNG too.
+    pub(crate) png: bool,
     /// What is started as a worker.
     pub(crate) worker_program: PathBuf,
 }

@@ -11,6 +11,7 @@ use crate::scan::signals::{Signals, StopSignal};
 use kscan_dataset::Dataset;
 use kscan_kmeans::{Rows, SimdLevel};
 use kscan_protocol::{Attempt, FirstCentroids, Job, PROTOCOL_VERSION, Placement, RunId, RunRecord};
+use kscan_report::Options;
 use kscan_results::{FailedRun, InitMethod, RunFolder, ScanConfig, ScanDocument, ScanStatus};
 use std::fs;
 use std::path::PathBuf;
@@ -131,7 +132,7 @@ async fn compute(
     document.timing.cpu_s = cpu_s(&finished);
     document.write(&folder)?;
     kscan_trace::write(&folder, &document)?;
-    kscan_report::write(&folder, &document, &kscan_report::Options::default())?;
+    kscan_report::write(&folder, &document, &Options { png: means.png, ..Options::default() })?;
 
     sinks.event(&Event::ScanFinished {
         status: document.status,

@@ -24,6 +24,7 @@ mod page;
 mod palette;
 mod picture;
 mod plot;
+mod raster;
 #[cfg(test)]
 mod sample;
 mod scan;
@@ -38,6 +39,8 @@ use scan::Scan;
 pub struct Options {
     /// How a row is a picture, where `scan.json` does not say, or says otherwise.
     pub image_shape: Option<ImageShape>,
+    /// Whether plots are written as PNG too.
+    pub png: bool,
 }
 
 /// Writes `report.html` and `plots/*.svg` into `folder`, from what is there and `document`:
@@ -54,8 +57,13 @@ pub fn write(
 ) -> Result<(), FileError> {
     let scan = Scan::read(folder, document.clone(), options);
     folder.create()?.keep();
+    let rasteriser = options.png.then(raster::Rasteriser::new);
     for plot in plots(&scan) {
-        write_derived(&folder.plot(&plot.name, "svg"), plot.standalone().as_bytes())?;
+        let svg = plot.standalone();
+        write_derived(&folder.plot(&plot.name, "svg"), svg.as_bytes())?;
+        if let Some(rasteriser) = &rasteriser {
+            write_derived(&folder.plot(&plot.name, "png"), &rasteriser.png(&svg))?;
+        }
     }
     write_derived(&folder.report_html(), page::page(&scan).as_bytes())
 }

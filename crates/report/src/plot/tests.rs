@@ -121,7 +121,7 @@ fn initialisations_have_a_dot_each() {
 fn another_shape_is_taken_only_where_it_fits() {
     let sample = sample();
     let read = |shape: Option<ImageShape>| {
-        let options = Options { image_shape: shape };
+        let options = Options { image_shape: shape, png: false };
         Scan::read(&sample.folder(), sample.document.clone(), &options).image_shape
     };
     assert_eq!(read(None), Some(ImageShape { height: 2, width: 2 }));
