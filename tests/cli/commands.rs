@@ -146,6 +146,7 @@ fn report_writes_deleted_files_again_byte_for_byte() {
         "runs.csv",
         "curve.csv",
         "elbow.csv",
+        "criteria.csv",
         "report.html",
         "plots/inertia.svg",
         "plots/elbow.svg",

@@ -176,13 +176,15 @@ fn a_finished_scan_has_nothing_to_resume_and_stays_as_it_is() {
     scratch.kscan("run digits --k-low 2 --k-high 6 --n-init 2 --out scan").run().exits(0);
     let before = scratch.scan("scan");
     let models: Vec<_> = (2..=6).map(|k| before.model(k)).collect();
-    let tables = ["runs.csv", "curve.csv", "elbow.csv", "contingency/k05.csv"];
+    let tables = ["runs.csv", "curve.csv", "elbow.csv", "criteria.csv", "contingency/k05.csv"];
     let read = || tables.map(|name| fs::read(scratch.join("scan").join(name)).expect("a table"));
     let csv = read();
     let resumed = scratch.kscan("resume scan --progress json").run().exits(0);
     assert!(pids(&resumed.events()).is_empty());
     let after = scratch.scan("scan");
-    for name in ["status", "data", "config", "runs", "best", "elbow"] {
+    for name in
+        ["status", "data", "config", "runs", "best", "elbow", "criteria", "choices", "verdict"]
+    {
         assert_eq!(after.json[name], before.json[name], "{name}");
     }
     for (k, model) in (2..).zip(&models) {

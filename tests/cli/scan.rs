@@ -1,6 +1,7 @@
 //! Whole scans: what makes a difference to results, and what must not.
 
-use crate::harness::{Digests, Scratch};
+use crate::harness::{Digests, Scratch, noise, npy};
+use std::fs;
 
 /// The digests of a scan of the digits with these options.
 fn digests(options: &str) -> Digests {
@@ -24,6 +25,9 @@ fn a_scan_ends_with_a_summary_that_marks_the_elbow() {
     assert!(run.stdout.contains(&format!("elbow at k = {elbow} ")), "{}", run.stdout);
     assert!(run.stdout.contains("21 of 21 runs, all done"), "{}", run.stdout);
     assert!(run.stdout.contains("results in scan"), "{}", run.stdout);
+    for said in ["how sure: ", "other rules: Kneedle ", ", silhouette ", "verdict: "] {
+        assert!(run.stdout.contains(said), "{said}: {}", run.stdout);
+    }
     for best in scan.json["best"].as_array().expect("best") {
         let row = |line: &&str| {
             let mut words = line.split_whitespace();
@@ -46,6 +50,42 @@ fn the_number_of_processes_and_the_dispatch_change_no_bit() {
             }
         }
     }
+}
+
+/// Of more rows than silhouettes are taken of, with labels: what is measured after the runs, by as
+/// many processes, cores, instructions and sittings as may be.
+#[test]
+fn criteria_are_the_same_bits_however_they_are_found() {
+    let scratch = Scratch::new();
+    let (n, d) = (2500, 5);
+    let values: Vec<u8> = noise(n * d, 3).flat_map(f32::to_le_bytes).collect();
+    scratch.write("data.npy", npy("<f4", false, &[n, d], &values));
+    let labels: Vec<u8> = (0..n).map(|row| (row * row % 3) as u8).collect();
+    scratch.write("labels.npy", npy("|u1", false, &[n], &labels));
+    let line = "run data.npy --labels labels.npy --k-low 2 --k-high 7 --n-init 3";
+    scratch.kscan(&format!("{line} --n-proc 1 --out one")).run().exits(0);
+    scratch.kscan(&format!("{line} --n-proc 5 --simd portable --out many")).run().exits(0);
+    scratch.kscan(&format!("{line} --n-proc 2 --out again")).run().exits(0);
+    scratch.kscan("resume again").run().exits(0);
+    let one_core = format!("{line} --out core");
+    scratch.kscan_after("taskset -p -c 0 $$ > one_core", &one_core).run().exits(0);
+    let expected = scratch.scan("one").json;
+    for name in ["many", "again", "core"] {
+        let found = scratch.scan(name).json;
+        for key in ["elbow", "criteria", "choices", "verdict"] {
+            assert_eq!(found[key], expected[key], "{name}: {key}");
+        }
+        for k in 2..=7 {
+            let model = |name: &str| fs::read(scratch.join(name).join(format!("best/k{k:02}.npz")));
+            let same = model(name).expect("a model") == model("one").expect("a model");
+            assert!(same, "{name}: the model of k = {k}");
+        }
+    }
+    for criteria in expected["criteria"].as_array().expect("criteria") {
+        assert_eq!(criteria["silhouette"]["rows"], 2000);
+        assert!(criteria["silhouette"]["standard_error"].as_f64().is_some_and(|error| error > 0.0));
+    }
+    scratch.kscan("verify many").run().exits(0);
 }
 
 #[test]

@@ -159,7 +159,7 @@ fn round(seed: u64) -> Figures {
         let read = |scan: &str| fs::read(scratch.join(scan).join("best").join(&name));
         assert!(read("scan").ok() == read("undisturbed").ok(), "best/{name}");
     }
-    for name in ["curve.csv", "elbow.csv"] {
+    for name in ["curve.csv", "elbow.csv", "criteria.csv"] {
         let read = |scan: &str| fs::read_to_string(scratch.join(scan).join(name)).expect("a table");
         assert_eq!(read("scan"), read("undisturbed"), "{name}");
     }

@@ -236,3 +236,133 @@ pub fn verdict(
     let kind = if reasons.is_empty() { VerdictKind::Agree } else { VerdictKind::Disagree };
     Verdict { kind, k: Some(elbow.k), reasons }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::choose::{Chosen, choose};
+    use crate::criteria::{Gap, Silhouette};
+    use crate::curve::CurvePoint;
+
+    /// Three runs of every k from 2 on, all alike.
+    fn runs(curve: &[f64]) -> Vec<CurvePoint> {
+        let points = curve.iter().enumerate();
+        points
+            .flat_map(|(i, &inertia)| {
+                (0..3).map(move |init_id| CurvePoint { k: i + 2, inertia, init_id })
+            })
+            .collect()
+    }
+
+    /// Criteria of every k from 2 on, whose silhouettes and indices are best at `best`.
+    fn criteria(count: usize, best: usize) -> Vec<Criteria> {
+        let of = |k: usize| {
+            let worse = k.abs_diff(best) as f64;
+            Criteria {
+                k,
+                calinski_harabasz: Some(100.0 - worse),
+                davies_bouldin: Some(1.0 + worse),
+                silhouette: Some(Silhouette { mean: -worse, standard_error: None, rows: 9 }),
+                gap: None,
+                labels: None,
+                clusters: Vec::new(),
+            }
+        };
+        (2..count + 2).map(of).collect()
+    }
+
+    const CORNER: [f64; 9] = [100.0, 80.0, 60.0, 40.0, 20.0, 19.2, 18.1, 17.0, 16.1];
+
+    #[test]
+    fn rules_agree_on_a_clear_corner() {
+        let Chosen { choices, verdict, .. } = choose(&runs(&CORNER), &criteria(9, 6), 0);
+        let ks: Vec<Option<usize>> = choices.iter().map(|choice| choice.k).collect();
+        // k = 6 lies on both lines: the elbow is the first k of the right one.
+        assert_eq!(ks, [Some(7), Some(6), Some(6), Some(6), Some(6)]);
+        assert_eq!((verdict.kind, verdict.k), (VerdictKind::Agree, Some(7)));
+        assert!(verdict.reasons.is_empty());
+    }
+
+    #[test]
+    fn a_neighbour_agrees_and_others_do_not() {
+        let verdict = |best| choose(&runs(&CORNER), &criteria(9, best), 0).verdict;
+        assert_eq!(verdict(8).kind, VerdictKind::Agree);
+        let found = verdict(10);
+        assert_eq!((found.kind, found.k), (VerdictKind::Disagree, Some(7)));
+        let reasons = ["Calinski-Harabasz", "Davies-Bouldin", "silhouette"]
+            .map(|rule| format!("{rule} chooses k = 10"));
+        assert_eq!(found.reasons, reasons);
+    }
+
+    #[test]
+    fn a_straight_line_has_no_elbow_that_stands_out() {
+        let noise = [0.3, -0.2, 0.1, 0.4, -0.3, 0.0, 0.2, -0.4, 0.1, 0.2];
+        let line: Vec<f64> =
+            (0..10).map(|i| 100.0 - 5.0 * f64::from(i) + noise[i as usize]).collect();
+        let Verdict { kind, k, reasons } = choose(&runs(&line), &criteria(10, 6), 0).verdict;
+        assert_eq!((kind, k), (VerdictKind::NoElbow, None));
+        assert!(reasons.iter().any(|reason| reason.contains("one straight line")), "{reasons:?}");
+    }
+
+    #[test]
+    fn an_elbow_that_few_resamples_have_does_not_stand_out() {
+        let found = choose(&runs(&CORNER), &criteria(9, 6), 0);
+        let k: Vec<usize> = (2..11).collect();
+        let judge = |share: f64| {
+            let mut confidence = found.confidence.clone();
+            // Of k = 7, the fourth that can be an elbow.
+            confidence.shares[3] = share;
+            verdict(&k, &CORNER, found.elbow.as_ref(), &confidence, &found.choices)
+        };
+        assert_eq!(judge(0.5).kind, VerdictKind::Agree);
+        let doubted = judge(0.49);
+        assert_eq!((doubted.kind, doubted.k), (VerdictKind::NoElbow, None));
+        assert!(doubted.reasons[0].contains("49% of resamples"), "{doubted:?}");
+    }
+
+    #[test]
+    fn an_elbow_at_the_edge_and_too_few_k_do_not_stand_out() {
+        let edge = [100.0, 50.0, 20.0, 19.0, 18.2, 17.1, 16.0];
+        let found = choose(&runs(&edge), &criteria(7, 4), 0);
+        assert_eq!(found.choices[0].k, Some(4));
+        assert!(found.choices[0].at_edge);
+        assert_eq!(found.verdict.kind, VerdictKind::NoElbow);
+        assert!(found.verdict.reasons[0].contains("edge"), "{:?}", found.verdict);
+        let few = choose(&runs(&edge[..3]), &criteria(3, 3), 0);
+        assert_eq!(few.verdict.kind, VerdictKind::NoElbow);
+        assert_eq!(few.choices[0].k, None);
+        assert!(few.choices[0].reason.is_some());
+    }
+
+    #[test]
+    fn edges_and_undefined_indices_are_told() {
+        let found = choose(&runs(&CORNER), &criteria(9, 10), 0).choices;
+        assert!(found[2..].iter().all(|choice| choice.k == Some(10) && choice.at_edge));
+        // Two clusters are the fewest that an index is defined for.
+        let found = choose(&runs(&CORNER), &criteria(9, 2), 0).choices;
+        assert!(found[2..].iter().all(|choice| choice.k == Some(2) && !choice.at_edge));
+        let mut undefined = criteria(9, 4);
+        for of in &mut undefined[1..] {
+            of.silhouette = None;
+        }
+        let silhouette = &choose(&runs(&CORNER), &undefined, 0).choices[4];
+        assert_eq!(silhouette.k, None);
+        let reason = "it is defined for 1 of 9 k: nothing to compare";
+        assert_eq!(silhouette.reason.as_deref(), Some(reason));
+    }
+
+    #[test]
+    fn the_gap_rule_takes_the_first_that_is_good_enough() {
+        let gaps = |gaps: &[f64]| {
+            let mut criteria = criteria(gaps.len(), 4);
+            for (of, &gap) in criteria.iter_mut().zip(gaps) {
+                of.gap = Some(Gap { gap, s: 0.1 });
+            }
+            choose(&runs(&CORNER[..gaps.len()]), &criteria, 0).choices.pop().unwrap()
+        };
+        assert_eq!(gaps(&[0.1, 0.5, 0.9, 0.95, 2.0]).k, Some(4));
+        let none = gaps(&[0.1, 0.5, 0.9, 1.5, 2.0]);
+        assert_eq!((none.rule, none.k), (Rule::Gap, None));
+        assert!(none.reason.is_some());
+    }
+}
