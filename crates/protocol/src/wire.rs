@@ -117,17 +117,39 @@ impl Decoder {
         if found != expected {
             return Err(WireError::Checksum { found, expected });
         }
-        let (message, read) =
-            bincode::serde::decode_from_slice(payload, bincode::config::standard())
-                .map_err(|error| WireError::Payload(error.to_string()))?;
-        if read != payload.len() {
-            let left = payload.len() - read;
-            return Err(WireError::Payload(format!("{left} bytes are left over")));
-        }
+        let message = message(payload)?;
         let frame = HEADER_LEN + payload.len();
         self.start += frame;
         Ok(Some((message, frame)))
     }
+}
+
+/// The message that all of `payload` is.
+///
+/// bincode allocates what a text says is its length before it looks whether there is so much. Its
+/// limit is a constant, so there is one for each size of payloads: at least sixteen times as much,
+/// for small numbers are counted with the bytes that they take in memory, up to eight.
+fn message<M: DeserializeOwned>(payload: &[u8]) -> Result<M, WireError> {
+    let decoded = match payload.len().checked_ilog2().unwrap_or(0) {
+        ..12 => limited::<M, { 1 << 16 }>(payload),
+        12..16 => limited::<M, { 1 << 20 }>(payload),
+        16..20 => limited::<M, { 1 << 24 }>(payload),
+        20..24 => limited::<M, { 1 << 28 }>(payload),
+        24..28 => limited::<M, { 1 << 32 }>(payload),
+        _ => limited::<M, { 1 << 36 }>(payload),
+    };
+    let (message, read) = decoded.map_err(|error| WireError::Payload(error.to_string()))?;
+    match payload.len() - read {
+        0 => Ok(message),
+        left => Err(WireError::Payload(format!("{left} bytes are left over"))),
+    }
+}
+
+fn limited<M: DeserializeOwned, const LIMIT: usize>(
+    payload: &[u8],
+) -> Result<(M, usize), bincode::error::DecodeError> {
+    let config = bincode::config::standard().with_limit::<LIMIT>();
+    bincode::serde::decode_from_slice(payload, config)
 }
 
 #[cfg(test)]
@@ -217,6 +239,25 @@ mod tests {
             decoder.decode::<Attempt>(),
             Err(WireError::TooLong { claimed: u32::MAX.into(), limit: LIMIT.into() })
         );
+    }
+
+    #[test]
+    fn a_text_that_claims_more_than_there_is_is_refused() {
+        for claim in [300_u64, 1 << 20, 1 << 33, 1 << 62, u64::MAX] {
+            let mut decoder = Decoder::new(LIMIT);
+            decoder.push(&encode(&claim).unwrap());
+            assert!(matches!(decoder.decode::<String>(), Err(WireError::Payload(_))), "{claim}");
+        }
+    }
+
+    #[test]
+    fn numbers_and_texts_of_every_size_of_frames_come_back() {
+        for count in [3_000, 60_000, 1 << 20, 1 << 22] {
+            let mut decoder = Decoder::new(u32::MAX);
+            let message = (vec![7_u64; count], "x".repeat(count));
+            decoder.push(&encode(&message).unwrap());
+            assert_eq!(decoder.decode::<(Vec<u64>, String)>().unwrap().unwrap().0, message);
+        }
     }
 
     #[test]
