@@ -191,8 +191,7 @@ impl Layout {
             data_checksum: crc32fast::hash(&file[HEADER_LEN..]),
             sections: self.sections,
             components: index.map_or(0, |index| index.layout.components as u64),
-            widths: index
-                .map_or([0; MAX_LEVELS], |index| index.layout.widths.map(|width| width as u64)),
+            widths: widths(index.map(|index| index.layout)),
             unit: index.map_or(0.0, |index| index.unit),
             defect: index.map_or(0.0, |index| index.defect),
         };
@@ -220,18 +219,21 @@ impl Layout {
                 expected: header.file_len,
             });
         }
-        let size = |value: u64| usize::try_from(value).map_err(|_| HeaderError::Sections);
-        let shape = Shape { n: size(header.n)?, d: size(header.d)? };
-        let index = (header.components > 0).then(|| IndexHeader {
-            layout: IndexLayout {
-                n: shape.n,
-                d: shape.d,
-                components: header.components as usize,
-                widths: header.widths.map(|width| width as usize),
-            },
+        // There is a byte and more for each row and each column: what is above that may not even
+        // be multiplied.
+        let size = |value: u64, most: usize| {
+            usize::try_from(value).ok().filter(|&size| size <= most).ok_or(HeaderError::Sections)
+        };
+        let shape = Shape { n: size(header.n, file.len())?, d: size(header.d, file.len())? };
+        let components = size(header.components, shape.d)?;
+        let index = (components > 0).then(|| IndexHeader {
+            layout: IndexLayout::with_components(shape.n, shape.d, components),
             unit: header.unit,
             defect: header.defect,
         });
+        if header.widths != widths(index.map(|index| index.layout)) {
+            return Err(HeaderError::Sections);
+        }
         let layout = Self::new(shape, header.limbs as usize, index.map(|index| index.layout))
             .ok_or(HeaderError::Sections)?;
         if layout.sections != header.sections || layout.file_len != file.len() {
@@ -253,6 +255,11 @@ impl Layout {
             Err(HeaderError::Data)
         }
     }
+}
+
+/// The widths of an index's levels, as they stand in the header.
+fn widths(index: Option<IndexLayout>) -> [u64; MAX_LEVELS] {
+    index.map_or([0; MAX_LEVELS], |index| index.widths.map(|width| width as u64))
 }
 
 #[cfg(test)]

@@ -134,28 +134,28 @@ impl Layout {
         self.widths.iter().sum()
     }
 
-    /// Length of [`IndexView::basis`].
+    /// Length of [`IndexView::basis`]: as those below, `usize::MAX` where it is more than that.
     #[must_use]
     pub fn basis_len(&self) -> usize {
-        self.d * self.components.next_multiple_of(PANEL)
+        self.d.saturating_mul(self.components.next_multiple_of(PANEL))
     }
 
     /// Length of [`IndexView::coordinates`].
     #[must_use]
     pub fn coordinates_len(&self) -> usize {
-        self.n * self.width()
+        self.n.saturating_mul(self.width())
     }
 
     /// Length of [`IndexView::facts`].
     #[must_use]
     pub fn facts_len(&self) -> usize {
-        self.n * FACTS
+        self.n.saturating_mul(FACTS)
     }
 
     /// Length of [`IndexView::deep_facts`].
     #[must_use]
     pub fn deep_facts_len(&self) -> usize {
-        self.n * DEEP_FACTS
+        self.n.saturating_mul(DEEP_FACTS)
     }
 
     /// Whether rows have nothing outside the basis.
