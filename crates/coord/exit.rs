@@ -231,11 +231,13 @@ impl From<ModelError> for Failure {
     fn from(error: ModelError) -> Self {
         match error {
             ModelError::File(error) => error.into(),
-            ModelError::Format { .. } | ModelError::Shapes { .. } => Self::new(
-                Exit::Data,
-                chain(&error),
-                "the file was changed after the scan; run the scan again",
-            ),
+            ModelError::Format { .. } | ModelError::Array { .. } | ModelError::Shapes { .. } => {
+                Self::new(
+                    Exit::Data,
+                    chain(&error),
+                    "the file was changed after the scan; run the scan again",
+                )
+            }
         }
     }
 }

@@ -131,7 +131,7 @@ fn first_centroids_that_do_not_fit_are_refused_and_nothing_is_left() {
         ("narrow.npz", &["k = 5", "5 x 63", "5 x 64"][..]),
         ("few.npz", &["k = 5", "4 x 64", "5 x 64"]),
         ("broken.npz", &["k5", "not finite"]),
-        ("other.npz", &["k = 5"]),
+        ("other.npz", &["k5"]),
         ("two.npz", &["k = 5", "init_id = 2"]),
         ("junk.npz", &[]),
         ("missing.npz", &["No such file"]),

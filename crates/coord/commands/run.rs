@@ -5,10 +5,9 @@ use crate::cli::{DispatchArg, LauncherArg, RunArgs, ScaleArg};
 use crate::exit::{Exit, Failure};
 use crate::limits;
 use crate::scan::begin::{Means, Order};
-use crate::scan::first_centroids::GivenCentroids;
-use crate::scan::{execute, memory, plan, prepare};
+use crate::scan::{execute, first_centroids, memory, plan, prepare};
 use jiff::Timestamp;
-use kscan_dataset::{Source, load_within};
+use kscan_dataset::{GivenCentroids, Source, load_within};
 use kscan_results::{
     Dispatch, ImageShape, InitMethod, Launcher, RunFolder, ScaleMethod, ScanConfig,
 };
@@ -43,7 +42,7 @@ pub(crate) fn run(args: &RunArgs, started: Instant) -> Result<Exit, Failure> {
     let key = plan::journal_key(
         &config,
         dataset.table.fingerprint().to_string(),
-        given.as_ref().map(|given| given.hash().to_owned()),
+        given.as_ref().map(|given| given.fingerprint().to_string()),
     );
     let scanned = execute::execute(Order {
         config,
@@ -81,7 +80,7 @@ pub(super) fn check_image_shape(shape: ImageShape, cols: u64) -> Result<(), Fail
 pub(super) fn given(config: &ScanConfig, d: usize) -> Result<Option<GivenCentroids>, Failure> {
     match &config.init {
         InitMethod::File(path) => {
-            GivenCentroids::read(Path::new(path), &plan::runs(config), d).map(Some)
+            first_centroids::read(Path::new(path), &plan::runs(config), d).map(Some)
         }
         InitMethod::KMeansPlusPlus | InitMethod::Random => Ok(None),
     }

@@ -5,12 +5,11 @@ use crate::events::{Event, LogSink, Sink};
 use crate::exit::{Exit, Failure};
 use crate::progress::{self, Board};
 use crate::scan::attempt_log::AttemptLogSink;
-use crate::scan::first_centroids::GivenCentroids;
 use crate::scan::memory::Need;
 use crate::scan::{plan, prepare, reduce};
 use crate::{limits, logging};
 use jiff::Timestamp;
-use kscan_dataset::Dataset;
+use kscan_dataset::{Dataset, GivenCentroids};
 use kscan_kmeans::{DEFINITION_VERSION, Simd, SimdLevel};
 use kscan_protocol::{RunId, RunRecord};
 use kscan_results::{

@@ -4,11 +4,11 @@ use crate::events::Event;
 use crate::exit::{Exit, Failure};
 use crate::scan::begin::{self, Begun, Order, Sinks};
 use crate::scan::dispatch::{self, Dispatched, Policy};
-use crate::scan::first_centroids::GivenCentroids;
+use crate::scan::first_centroids;
 use crate::scan::prepare::{self, Prepared};
 use crate::scan::reduce::{self, BestLabels};
 use crate::scan::signals::{Signals, StopSignal};
-use kscan_dataset::Dataset;
+use kscan_dataset::{Dataset, GivenCentroids};
 use kscan_kmeans::{Rows, SimdLevel};
 use kscan_protocol::{Attempt, FirstCentroids, Job, PROTOCOL_VERSION, Placement, RunId, RunRecord};
 use kscan_report::Options;
@@ -240,7 +240,7 @@ impl dispatch::Scan for Running<'_> {
             placement,
             seed: config.seed,
             init: match (&config.init, self.given) {
-                (InitMethod::File(_), Some(given)) => given.of(run),
+                (InitMethod::File(_), Some(given)) => first_centroids::of(given, run),
                 (InitMethod::Random, _) => FirstCentroids::Random,
                 (InitMethod::KMeansPlusPlus | InitMethod::File(_), _) => {
                     FirstCentroids::KMeansPlusPlus

@@ -11,8 +11,16 @@ use crate::{DatasetError, Values};
 const PIECE: usize = 1 << 17;
 
 /// Recognises the format, reads all of `content`, and makes sure that it ends where its header
-/// says. Returns the values, rows by columns, and the original shape. They may not be finite.
+/// says, and was not changed meanwhile. Returns the values, rows by columns, and the original
+/// shape. They may not be finite.
 pub(crate) fn read(content: &mut Content<'_>) -> Result<(Values, Vec<usize>), DatasetError> {
+    let read = read_all(content);
+    // First: whatever else is wrong with a file that was changed, that is why.
+    content.expect_unchanged()?;
+    read
+}
+
+fn read_all(content: &mut Content<'_>) -> Result<(Values, Vec<usize>), DatasetError> {
     let header = Header::read(content)?;
     let expected = content.position() + header.body_bytes;
     if let Some(found) = content.len() {

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
 
+use crate::file::Opened;
 use crate::{DatasetError, Source};
 
 /// What a gzip member starts with.
@@ -18,6 +19,8 @@ const GZIP_BUFFER: usize = 1 << 16;
 pub(crate) struct Content<'a> {
     origin: Source,
     reader: Box<dyn Read + 'a>,
+    /// The file below, where it is one on a disk.
+    opened: Option<Opened>,
     gzip: bool,
     /// The number of bytes in all, where it is known beforehand: never of compressed content,
     /// whose own statement of its length proves nothing.
@@ -37,14 +40,13 @@ impl Content<'static> {
     pub(crate) fn open(path: &Path) -> Result<Self, DatasetError> {
         let origin = Source::File(path.to_path_buf());
         let opened = File::open(path).and_then(|file| {
-            let metadata = file.metadata()?;
-            Ok((file, metadata))
+            let opened = Opened::of(&file)?;
+            Ok((file, opened))
         });
         match opened {
-            Ok((file, metadata)) => {
-                // Pipes have no length, and the files of /proc say 0.
-                let len = Some(metadata.len()).filter(|&len| metadata.is_file() && len > 0);
-                Self::new(origin, file, len)
+            Ok((file, opened)) => {
+                let len = opened.as_ref().map(Opened::len);
+                Ok(Self { opened, ..Self::new(origin, file, len)? })
             }
             Err(source) => Err(DatasetError::Io { origin, source }),
         }
@@ -63,24 +65,34 @@ impl<'a> Content<'a> {
             Ok(got) => got,
             Err(source) => return Err(DatasetError::Io { origin, source }),
         };
-        let gzip = first == GZIP_MAGIC;
         let raw = io::Cursor::new(first).take(got as u64).chain(raw);
+        Ok(Self::of(origin, raw, len, first == GZIP_MAGIC))
+    }
+
+    /// Reads from what is compressed neither itself nor, for all that is known, of this length: it
+    /// comes out of an archive.
+    pub(crate) fn member(origin: Source, raw: impl Read + 'a) -> Self {
+        Self::of(origin, raw, None, false)
+    }
+
+    fn of(origin: Source, raw: impl Read + 'a, len: Option<u64>, gzip: bool) -> Self {
         let reader: Box<dyn Read + 'a> = if gzip {
             Box::new(MultiGzDecoder::new(BufReader::with_capacity(GZIP_BUFFER, raw)))
         } else {
             Box::new(raw)
         };
         let len = len.filter(|_| !gzip);
-        Ok(Self {
+        Self {
             origin,
             reader,
+            opened: None,
             gzip,
             len,
             position: 0,
             peeked: Vec::new(),
             cut: None,
             room: u64::MAX,
-        })
+        }
     }
 
     /// This, where its values may take `room` bytes of memory.
@@ -163,6 +175,17 @@ impl<'a> Content<'a> {
             return Err(DatasetError::TrailingBytes { origin: self.origin.clone(), expected });
         }
         self.check_cut()
+    }
+
+    /// Makes sure that the file is still as it was when it was opened: if not, what was read may be
+    /// a bit of both.
+    pub(crate) fn expect_unchanged(&self) -> Result<(), DatasetError> {
+        let origin = || self.origin.clone();
+        match self.opened.as_ref().map_or(Ok(false), Opened::has_changed) {
+            Ok(false) => Ok(()),
+            Ok(true) => Err(DatasetError::Changed { origin: origin() }),
+            Err(source) => Err(DatasetError::Io { origin: origin(), source }),
+        }
     }
 
     fn check_cut(&mut self) -> Result<(), DatasetError> {

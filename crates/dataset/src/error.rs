@@ -47,6 +47,22 @@ pub enum DatasetError {
         /// What the decompressor says.
         source: io::Error,
     },
+    /// The zip archive that an `.npz` file is cannot be read.
+    #[error("{origin}: not a readable .npz archive")]
+    Npz {
+        /// The file.
+        origin: Source,
+        /// What the archive's reader says.
+        source: io::Error,
+    },
+    /// An `.npz` file has no array of this name.
+    #[error("{origin}: there is no array {name}")]
+    NoArray {
+        /// The file.
+        origin: Source,
+        /// The array's name.
+        name: String,
+    },
     /// The header of a `.npy` file cannot be understood.
     #[error("{origin}: malformed .npy header: {reason}")]
     NpyHeader {
@@ -70,7 +86,7 @@ pub enum DatasetError {
         origin: Source,
     },
     /// One of the dimensions is 0.
-    #[error("{origin}: an array of shape {shape:?} has no rows or no columns")]
+    #[error("{origin}: an array of shape {} has no rows or no columns", sizes(.shape))]
     NoValues {
         /// The file.
         origin: Source,
@@ -78,7 +94,10 @@ pub enum DatasetError {
         shape: Vec<usize>,
     },
     /// The header declares more values than memory has addresses for.
-    #[error("{origin}: the header declares the shape {shape:?}, more values than can be addressed")]
+    #[error(
+        "{origin}: the header declares the shape {}, more values than can be addressed",
+        sizes(.shape)
+    )]
     TooLarge {
         /// The file.
         origin: Source,
@@ -94,6 +113,12 @@ pub enum DatasetError {
         expected: u64,
         /// The bytes there are.
         found: u64,
+    },
+    /// The file was written to between its opening and its end.
+    #[error("{origin}: the file was changed while it was read")]
+    Changed {
+        /// The file.
+        origin: Source,
     },
     /// The file goes on after the bytes that its header declares.
     #[error("{origin}: malformed: more bytes follow the {expected} that the header declares")]
@@ -152,7 +177,7 @@ pub enum DatasetError {
         col: usize,
     },
     /// The labels are not one column of values.
-    #[error("{origin}: labels of shape {shape:?} are not one value per row")]
+    #[error("{origin}: labels of shape {} are not one value per row", sizes(.shape))]
     LabelsShape {
         /// The labels' file.
         origin: Source,
@@ -194,12 +219,15 @@ impl DatasetError {
             | Self::Empty { origin }
             | Self::UnknownFormat { origin, .. }
             | Self::Gzip { origin, .. }
+            | Self::Npz { origin, .. }
+            | Self::NoArray { origin, .. }
             | Self::NpyHeader { origin, .. }
             | Self::UnsupportedDtype { origin, .. }
             | Self::NoDimensions { origin }
             | Self::NoValues { origin, .. }
             | Self::TooLarge { origin, .. }
             | Self::Truncated { origin, .. }
+            | Self::Changed { origin }
             | Self::TrailingBytes { origin, .. }
             | Self::OutOfMemory { origin, .. }
             | Self::NoRoom { origin, .. }
@@ -235,6 +263,9 @@ impl DatasetError {
                 "copy or download the file again, and wait until what writes it has finished"
                     .to_owned()
             }
+            Self::Npz { .. } | Self::NoArray { .. } => {
+                "write the file again with numpy.savez and arrays of these names".to_owned()
+            }
             Self::NpyHeader { .. } => {
                 "write the file again with numpy.save and a plain numeric array".to_owned()
             }
@@ -247,6 +278,9 @@ impl DatasetError {
             }
             Self::TooLarge { .. } => {
                 "write the file again: its header is damaged, or not that of a data file".to_owned()
+            }
+            Self::Changed { .. } => {
+                "wait until what writes the file has finished, then start again".to_owned()
             }
             Self::TrailingBytes { .. } => {
                 "write one array into a file of its own: the rest would be left out silently"
@@ -289,6 +323,18 @@ fn unknown_format_hint(first: &[u8]) -> String {
         return "convert it with numpy, for example numpy.save('data.npy', array)".to_owned();
     };
     format!("this looks like {kind}, then numpy.save('data.npy', array)")
+}
+
+/// `[60000, 28, 28]`; of very many dimensions, the first.
+fn sizes(shape: &[usize]) -> String {
+    const SHOWN: usize = 8;
+    match shape.get(..SHOWN) {
+        Some(first) if shape.len() > SHOWN => {
+            let first = format!("{first:?}");
+            format!("{}, ...] ({} dimensions)", first.trim_end_matches(']'), shape.len())
+        }
+        _ => format!("{shape:?}"),
+    }
 }
 
 /// `93 4e 55`.

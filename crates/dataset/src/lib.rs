@@ -32,22 +32,28 @@
 
 mod body;
 mod builtin;
+mod centroids;
 mod content;
 mod error;
+mod file;
 mod fingerprint;
 mod header;
 mod idx;
 mod labels;
 mod npy;
+mod npz;
 mod source;
 mod table;
 
 use std::path::Path;
 
+pub use centroids::GivenCentroids;
 pub use error::DatasetError;
+pub use file::{expect_file, read_file};
 pub use fingerprint::{Fingerprint, ParseFingerprintError};
 pub use labels::Labels;
 pub use npy::write_npy;
+pub use npz::{Npz, NpzArray};
 pub use source::{Builtin, Source};
 pub use table::{Dtype, Table, Values};
 

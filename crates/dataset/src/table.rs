@@ -137,7 +137,11 @@ impl Table {
     }
 
     /// `values` are in standard layout, and as many as `shape` says.
-    fn new(origin: &Source, values: Values, shape: Vec<usize>) -> Result<Self, DatasetError> {
+    pub(crate) fn new(
+        origin: &Source,
+        values: Values,
+        shape: Vec<usize>,
+    ) -> Result<Self, DatasetError> {
         // Integers are finite, and the largest of 64 bits is far below the largest f32.
         match &values {
             Values::F32(array) => check_finite(origin, array, |v| v, f64::from)?,

@@ -12,6 +12,7 @@
 
 use crate::FileError;
 use crate::atomic::temporary_beside;
+use kscan_dataset::expect_file;
 use kscan_protocol::wire::{self, Decoder};
 use kscan_protocol::{Attempt, Placement, RunId, RunRecord};
 use rustix::fs::OFlags;
@@ -166,6 +167,7 @@ impl Journal {
     /// Where it cannot be read, is no journal, or another process has it open.
     pub fn reopen(path: &Path) -> Result<(Self, Recovered), JournalError> {
         let fail = |error| FileError::read(path, error);
+        expect_file(path).map_err(fail)?;
         let mut options = OpenOptions::new();
         // A symbolic link would lead what is written elsewhere.
         options.read(true).write(true).custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
@@ -182,14 +184,17 @@ impl Journal {
     /// # Errors
     /// Where it cannot be read, or is no journal.
     pub fn read(path: &Path) -> Result<Recovered, JournalError> {
-        let mut file = File::open(path).map_err(|error| FileError::read(path, error))?;
+        let file = expect_file(path).and_then(|()| File::open(path));
+        let mut file = file.map_err(|error| FileError::read(path, error))?;
         Ok(recover(&mut file, path)?.0)
     }
 
     /// Whether some process has the journal at `path` open to write.
     #[must_use]
     pub fn is_in_use(path: &Path) -> bool {
-        File::open(path)
+        // Of a pipe, even the opening would wait.
+        expect_file(path)
+            .and_then(|()| File::open(path))
             .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
     }
 

@@ -1,11 +1,11 @@
 //! `best/k05.npz`: a fitted model that numpy loads.
 
 use crate::{FileError, write_atomically};
-use ndarray::{Array1, Array2, Array3};
-use ndarray_npy::{NpzReader, NpzWriter, ReadNpzError, WriteNpzError};
-use std::fs::File;
-use std::io::{self, BufReader, Cursor};
-use std::path::Path;
+use kscan_dataset::{DatasetError, Dtype, Npz, NpzArray, Values};
+use ndarray::{Array, Array1, Array2, Array3, Dimension, IxDyn};
+use ndarray_npy::{NpzWriter, WriteNpzError};
+use std::io::{self, Cursor};
+use std::path::{Path, PathBuf};
 
 /// The arrays of one best model.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,15 +49,25 @@ pub enum ModelError {
     #[error("{path} is no model: {source}")]
     Format {
         /// Which file.
-        path: std::path::PathBuf,
+        path: PathBuf,
         /// What is wrong.
-        source: ReadNpzError,
+        source: DatasetError,
+    },
+    /// One of its arrays is of another kind than it should be.
+    #[error("{path} is no model: {name} is no array of {dtype} with its dimensions")]
+    Array {
+        /// Which file.
+        path: PathBuf,
+        /// The array's name.
+        name: &'static str,
+        /// The type of the values that it should have.
+        dtype: Dtype,
     },
     /// Its arrays do not fit each other.
     #[error("{path} is no model: its arrays do not fit each other")]
     Shapes {
         /// Which file.
-        path: std::path::PathBuf,
+        path: PathBuf,
     },
 }
 
@@ -92,26 +102,21 @@ impl BestModel {
     /// # Errors
     /// Where there is no such file, or it is no model.
     pub fn read(path: &Path) -> Result<Self, ModelError> {
-        let file = File::open(path).map_err(|error| FileError::read(path, error))?;
-        let read = || -> Result<Self, ReadNpzError> {
-            let mut npz = NpzReader::new(BufReader::new(file))?;
-            Ok(Self {
-                centers: npz.by_name("centers")?,
-                centers_raw: npz.by_name("centers_raw")?,
-                labels: npz.by_name("labels")?,
-                init_centers: npz.by_name("init_centers")?,
-                scale_mean: npz.by_name("scale_mean")?,
-                scale_std: npz.by_name("scale_std")?,
-                nearest: Nearest {
-                    rows: npz.by_name("nearest_rows")?,
-                    raw: npz.by_name("nearest_raw")?,
-                },
-                silhouette_rows: npz.by_name("silhouette_rows")?,
-                silhouettes: npz.by_name("silhouettes")?,
-            })
+        let arrays = Arrays { npz: Npz::read(path).map_err(|error| at(path, error))?, path };
+        let model = Self {
+            centers: arrays.take("centers")?,
+            centers_raw: arrays.take("centers_raw")?,
+            labels: arrays.take("labels")?,
+            init_centers: arrays.take("init_centers")?,
+            scale_mean: arrays.take("scale_mean")?,
+            scale_std: arrays.take("scale_std")?,
+            nearest: Nearest {
+                rows: arrays.take("nearest_rows")?,
+                raw: arrays.take("nearest_raw")?,
+            },
+            silhouette_rows: arrays.take("silhouette_rows")?,
+            silhouettes: arrays.take("silhouettes")?,
         };
-        let model =
-            read().map_err(|source| ModelError::Format { path: path.to_owned(), source })?;
         let (k, d) = model.centers.dim();
         let (_, m) = model.nearest.rows.dim();
         let fits = model.centers_raw.dim() == model.centers.dim()
@@ -122,5 +127,54 @@ impl BestModel {
             && model.nearest.raw.dim() == (k, m, d)
             && model.silhouettes.len() == model.silhouette_rows.len();
         if fits { Ok(model) } else { Err(ModelError::Shapes { path: path.to_owned() }) }
+    }
+}
+
+/// The arrays of a file that should be a model.
+struct Arrays<'a> {
+    npz: Npz,
+    path: &'a Path,
+}
+
+impl Arrays<'_> {
+    /// The array called `name`, which has to have this dtype and number of dimensions.
+    fn take<T: Stored, D: Dimension>(&self, name: &'static str) -> Result<Array<T, D>, ModelError> {
+        let NpzArray { values, shape } =
+            self.npz.array(name).map_err(|error| at(self.path, error))?;
+        let array = T::of(values)
+            .and_then(|values| values.into_shape_with_order(IxDyn(&shape)).ok())
+            .and_then(|values| values.into_dimensionality().ok());
+        array.ok_or_else(|| ModelError::Array { path: self.path.to_owned(), name, dtype: T::DTYPE })
+    }
+}
+
+/// A number that models are made of.
+trait Stored: Sized {
+    const DTYPE: Dtype;
+
+    fn of(values: Values) -> Option<Array2<Self>>;
+}
+
+macro_rules! stored {
+    ($($type:ty: $dtype:ident),*) => {$(
+        impl Stored for $type {
+            const DTYPE: Dtype = Dtype::$dtype;
+
+            fn of(values: Values) -> Option<Array2<Self>> {
+                match values {
+                    Values::$dtype(values) => Some(values),
+                    _ => None,
+                }
+            }
+        }
+    )*};
+}
+
+stored!(i32: I32, i64: I64, f32: F32, f64: F64);
+
+fn at(path: &Path, error: DatasetError) -> ModelError {
+    match error {
+        DatasetError::Io { source, .. } => FileError::read(path, source).into(),
+        source => ModelError::Format { path: path.to_owned(), source },
     }
 }

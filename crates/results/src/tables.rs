@@ -4,7 +4,8 @@ use crate::document::{BestRun, ElbowDocument, RunDocument};
 use crate::{FileError, RunFolder, write_atomically};
 use kscan_select::{Contingency, Criteria};
 use serde::{Deserialize, Serialize};
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 
 /// Writes `runs.csv`: a row per run.
@@ -98,11 +99,25 @@ pub fn write_curve(path: &Path, best: &[BestRun]) -> Result<(), FileError> {
 /// # Errors
 /// Where it cannot be read, or is no such table.
 pub fn read_curve(path: &Path) -> Result<Vec<CurveRow>, FileError> {
-    let read = || -> csv::Result<Vec<CurveRow>> {
-        csv::ReaderBuilder::new().trim(csv::Trim::All).from_path(path)?.deserialize().collect()
+    let read = || -> io::Result<Vec<CurveRow>> {
+        // It may be a pipe, or a device without an end.
+        let mut file = File::open(path)?.take(LONGEST_CURVE);
+        let rows = csv::ReaderBuilder::new()
+            .trim(csv::Trim::All)
+            .from_reader(&mut file)
+            .deserialize()
+            .collect::<csv::Result<_>>();
+        if file.limit() == 0 {
+            let what = "it does not end within 64 MiB, as any curve does";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+        }
+        rows.map_err(into_io)
     };
-    read().map_err(|error| FileError::read(path, into_io(error)))
+    read().map_err(|error| FileError::read(path, error))
 }
+
+/// Bytes that no curve has.
+const LONGEST_CURVE: u64 = 64 << 20;
 
 /// Writes `elbow.csv`: the scores of every threshold. Without an elbow, the header alone.
 ///

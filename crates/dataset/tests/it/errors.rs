@@ -303,3 +303,12 @@ fn the_number_of_labels_is_that_of_the_rows() {
         "{error}"
     );
 }
+
+#[test]
+fn of_very_many_dimensions_the_first_are_told() {
+    let dir = Dir::new();
+    let text = dir.error(&idx(0x08, &[2; 255], &[0; 100])).to_string();
+    assert!(text.contains("[2, 2, 2, 2, 2, 2, 2, 2, ...] (255 dimensions)"), "{text}");
+    let text = dir.error(&idx(0x08, &[u32::MAX; 8], &[])).to_string();
+    assert!(text.contains("4294967295]") && !text.contains("..."), "{text}");
+}
