@@ -6,7 +6,7 @@ use crate::cli::ResumeArgs;
 use crate::exit::{Exit, Failure};
 use crate::limits;
 use crate::scan::begin::{Earlier, Means, Order};
-use crate::scan::{execute, memory, plan};
+use crate::scan::{execute, memory, plan, prepare};
 use kscan_dataset::{Source, load_within};
 use kscan_results::{Journal, JournalError, JournalKey, Recovered, RunFolder, ScanDocument};
 use std::ffi::OsStr;
@@ -31,11 +31,12 @@ pub(crate) fn resume(args: &ResumeArgs, started: Instant) -> Result<Exit, Failur
     let memory = args.memory.map(|limit| limit.as_u64());
     let labels = config.labels.as_deref().map(Path::new);
     let dataset = load_within(&source, labels, memory::room(memory))?;
+    prepare::check_size(&config, &dataset.name, dataset.table.rows())?;
     let given = given(&config, dataset.table.cols())?;
     let key = plan::journal_key(
         &config,
         dataset.table.fingerprint().to_string(),
-        given.as_ref().map(|given| given.hash().to_owned()),
+        given.as_ref().map(|given| given.fingerprint().to_string()),
     );
     if let Some((_, recovered)) = &reopened {
         check(recovered, &key, &folder)?;

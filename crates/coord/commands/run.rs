@@ -34,7 +34,7 @@ pub(crate) fn run(args: &RunArgs, started: Instant) -> Result<Exit, Failure> {
     // Everything that can be wrong with the data is found before anything is written.
     let memory = args.memory.map(|limit| limit.as_u64());
     let dataset = load_within(&source, args.labels.as_deref(), memory::room(memory))?;
-    prepare::check_rows(&config, &dataset.name, dataset.table.rows())?;
+    prepare::check_size(&config, &dataset.name, dataset.table.rows())?;
     if let Some(shape) = config.image_shape {
         check_image_shape(shape, dataset.table.cols() as u64)?;
     }

@@ -1,6 +1,7 @@
 //! From a raw table to the shared file.
 
 use crate::exit::{Exit, Failure};
+use crate::scan::plan;
 use kscan_dataset::{Dtype, Labels, Table};
 use kscan_kmeans::{Engine, Layout, Simd};
 use kscan_results::{RunFolder, ScaleMethod, ScanConfig};
@@ -16,16 +17,27 @@ pub(crate) struct Prepared {
     pub(crate) whole_numbers: bool,
 }
 
-/// Refuses data that has too few rows for the largest k.
-pub(crate) fn check_rows(config: &ScanConfig, name: &str, rows: usize) -> Result<(), Failure> {
-    if config.k_high as usize <= rows {
-        return Ok(());
+/// More runs than anybody waits for, few enough to be listed in memory.
+const MOST_RUNS: u64 = 10_000_000;
+
+/// Refuses data that has too few rows for the largest k, and more runs than can be listed.
+pub(crate) fn check_size(config: &ScanConfig, name: &str, rows: usize) -> Result<(), Failure> {
+    if config.k_high as usize > rows {
+        return Err(Failure::new(
+            Exit::Data,
+            format!("{name} has {rows} rows, too few for k = {}", config.k_high),
+            format!("choose a --k-high of at most {rows}"),
+        ));
     }
-    Err(Failure::new(
-        Exit::Data,
-        format!("{name} has {rows} rows, too few for k = {}", config.k_high),
-        format!("choose a --k-high of at most {rows}"),
-    ))
+    let runs = plan::ks(config).count() as u64 * u64::from(config.n_init);
+    if runs > MOST_RUNS {
+        return Err(Failure::new(
+            Exit::Usage,
+            format!("{runs} runs are more than the {MOST_RUNS} that a scan can have"),
+            "choose a smaller --n-init or fewer values of k",
+        ));
+    }
+    Ok(())
 }
 
 /// Scales `table` into the shared file, on `threads` threads.

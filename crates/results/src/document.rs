@@ -2,11 +2,13 @@
 
 use crate::{FailedRun, FileError, ImageShape, RunFolder, write_atomically};
 use jiff::Timestamp;
+use kscan_dataset::read_file;
 use kscan_kmeans::{Counters, Digest, Engine, RowIndex, Stop};
 use kscan_protocol::{RunId, RunRecord};
 use kscan_select::{Choice, Confidence, Criteria, Elbow, NoElbow, Verdict};
 use serde::{Deserialize, Serialize};
 use std::io;
+use std::time::Duration;
 
 /// All of `scan.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -58,17 +60,20 @@ impl ScanDocument {
     /// Reads it from `folder`.
     ///
     /// # Errors
-    /// Where there is none, or it is of another format.
+    /// Where there is none, it is of another format, or its configuration cannot be.
     pub fn read(folder: &RunFolder) -> Result<Self, FileError> {
         let path = folder.scan_json();
-        let text = std::fs::read(&path).map_err(|error| FileError::read(&path, error))?;
+        let text = read_file(&path).map_err(|error| FileError::read(&path, error))?;
         let document: Self =
             serde_json::from_slice(&text).map_err(|error| FileError::read(&path, error))?;
-        if document.format == Self::FORMAT {
-            return Ok(document);
-        }
-        let other = format!("its format is {:?}, not {:?}", document.format, Self::FORMAT);
-        Err(FileError::read(&path, io::Error::new(io::ErrorKind::InvalidData, other)))
+        let checked = if document.format == Self::FORMAT {
+            document.config.check()
+        } else {
+            Err(format!("its format is {:?}, not {:?}", document.format, Self::FORMAT))
+        };
+        let invalid = |what| io::Error::new(io::ErrorKind::InvalidData, what);
+        checked.map_err(|what| FileError::read(&path, invalid(what)))?;
+        Ok(document)
     }
 }
 
@@ -126,6 +131,38 @@ pub struct ScanConfig {
     pub table: TableFormat,
     /// How a row is a picture, where that was said.
     pub image_shape: Option<ImageShape>,
+}
+
+impl ScanConfig {
+    /// That it can be asked for: the command line lets nothing else through.
+    ///
+    /// # Errors
+    /// What cannot be, as `config.k_step is 0`.
+    pub fn check(&self) -> Result<(), String> {
+        for (what, value) in [
+            ("k_low", self.k_low),
+            ("k_step", self.k_step),
+            ("n_init", self.n_init),
+            ("n_proc", self.n_proc),
+            ("max_iter", self.max_iter),
+        ] {
+            if value == 0 {
+                return Err(format!("config.{what} is 0"));
+            }
+        }
+        if self.k_low > self.k_high {
+            return Err("config.k_low is above config.k_high".to_owned());
+        }
+        if !(self.tol.is_finite() && self.tol >= 0.0) {
+            return Err(format!("config.tol is {}", self.tol));
+        }
+        if let Some(timeout) = self.timeout_s
+            && !Duration::try_from_secs_f64(timeout).is_ok_and(|timeout| !timeout.is_zero())
+        {
+            return Err(format!("config.timeout_s is {timeout}, which is not above 0"));
+        }
+        Ok(())
+    }
 }
 
 /// Where first centroids come from.

@@ -1,7 +1,7 @@
 //! `scan.json` by itself, and against the data.
 
 use crate::violation::{Violation, ensure, equal, equal_lists, impossible, unreadable};
-use kscan_dataset::Dataset;
+use kscan_dataset::{Dataset, read_file};
 use kscan_results::{
     BestRun, ElbowDocument, ImageShape, InitMethod, RunDocument, RunFolder, RunStatus, ScanConfig,
     ScanDocument, ScanStatus,
@@ -23,7 +23,7 @@ pub(crate) struct Document {
 impl Document {
     pub(crate) fn read(folder: &RunFolder) -> Result<Self, Violation> {
         let read = || -> Result<Self, Box<dyn Error + Send + Sync>> {
-            let text = std::fs::read(folder.scan_json())?;
+            let text = read_file(&folder.scan_json())?;
             let json: Value = serde_json::from_slice(&text)?;
             if json["format"] != ScanDocument::FORMAT {
                 return Err(format!("its format is {}", json["format"]).into());
@@ -44,7 +44,10 @@ impl Document {
     pub(crate) fn check(&self) -> Result<(), Violation> {
         let version = self.typed.environment.definition_version;
         equal(FILE, "environment.definition_version", version, DEFINITION_VERSION)?;
-        check_config(&self.typed.config)?;
+        self.typed.config.check().map_err(|what| impossible(FILE, what))?;
+        let (k_high, rows) = (self.typed.config.k_high, self.typed.data.rows);
+        let fits = u64::from(k_high) <= rows;
+        ensure(fits, FILE, format_args!("config.k_high is {k_high}, and data.rows {rows}"))?;
         check_planned(&self.typed)?;
         for (index, run) in self.typed.runs.iter().enumerate() {
             check_run(&self.typed, run).map_err(|what| {
@@ -104,48 +107,39 @@ pub(crate) fn planned_ks(config: &ScanConfig) -> impl Iterator<Item = u32> {
     (config.k_low..=config.k_high).step_by(config.k_step as usize)
 }
 
-fn check_config(config: &ScanConfig) -> Result<(), Violation> {
-    for (what, value) in [
-        ("k_low", config.k_low),
-        ("k_step", config.k_step),
-        ("n_init", config.n_init),
-        ("n_proc", config.n_proc),
-        ("max_iter", config.max_iter),
-    ] {
-        ensure(value > 0, FILE, format_args!("config.{what} is 0"))?;
+/// The run after `(k, init_id)`; `None` after the last.
+fn next_planned(config: &ScanConfig, (k, init_id): (u32, u32)) -> Option<(u32, u32)> {
+    let next_init = init_id + 1;
+    if next_init < config.n_init {
+        return Some((k, next_init));
     }
-    let ordered = config.k_low <= config.k_high;
-    ensure(ordered, FILE, "config.k_low is above config.k_high")?;
-    let tol = config.tol;
-    let sane = tol.is_finite() && tol >= 0.0;
-    ensure(sane, FILE, format_args!("config.tol is {tol}"))?;
-    let sane = config.timeout_s.is_none_or(|seconds| seconds > 0.0);
-    ensure(sane, FILE, "config.timeout_s is not above 0")
+    let next_k = k.checked_add(config.k_step)?;
+    (next_k <= config.k_high).then_some((next_k, 0))
 }
 
-/// That the runs are those that were asked for, in order, each once.
+/// That the runs are those that were asked for, in order, each once. Only those that are there are
+/// gone through: how many were asked for is a mere number in a file.
 fn check_planned(document: &ScanDocument) -> Result<(), Violation> {
     let config = &document.config;
-    let n_init = config.n_init;
-    let mut planned = planned_ks(config).flat_map(|k| (0..n_init).map(move |init_id| (k, init_id)));
+    let mut next = Some((config.k_low, 0));
     let mut missing = None;
     for (index, run) in document.runs.iter().enumerate() {
-        loop {
-            let next = planned.next();
-            if next == Some((run.k, run.init_id)) {
-                break;
-            }
-            if next.is_none() {
-                let what = format!(
-                    "runs[{index}] {} was not to be done, or stands out of order",
-                    name(run)
-                );
-                return Err(impossible(FILE, what));
-            }
+        let this = (run.k, run.init_id);
+        let in_order = next.is_some_and(|next| next <= this);
+        let planned = run.k <= config.k_high
+            && run.init_id < config.n_init
+            && (in_order && (run.k - config.k_low).is_multiple_of(config.k_step));
+        if !planned {
+            let what =
+                format!("runs[{index}] {} was not to be done, or stands out of order", name(run));
+            return Err(impossible(FILE, what));
+        }
+        if next != Some(this) {
             missing = missing.or(next);
         }
+        next = next_planned(config, this);
     }
-    missing = missing.or(planned.next());
+    missing = missing.or(next);
     let failed = document.runs.iter().position(|run| run.status == RunStatus::Failed);
     let status = match (missing, failed) {
         (Some(_), _) => ScanStatus::Interrupted,

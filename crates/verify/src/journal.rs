@@ -2,11 +2,13 @@
 
 use crate::document::{DEFINITION_VERSION, Document, name, planned_ks};
 use crate::violation::{Violation, ensure, equal, equal_lists, impossible, unreadable};
+use kscan_dataset::Npz;
 use kscan_results::{
     BestModel, Entry, InitMethod, Journal, JournalKey, Recovered, RunDocument, RunFolder,
     RunStatus, ScaleMethod, ScanConfig, ScanStatus,
 };
 use std::collections::BTreeMap;
+use std::path::Path;
 
 pub(crate) const FILE: &str = "journal.bin";
 
@@ -59,9 +61,9 @@ fn check_key(key: &JournalKey, config: &ScanConfig, fingerprint: &str) -> Result
         InitMethod::KMeansPlusPlus => ("k-means++".to_owned(), key.init == "k-means++"),
         InitMethod::Random => ("random".to_owned(), key.init == "random"),
         // The file may have gone since; where it is there, it is the same.
-        InitMethod::File(path) => match std::fs::read(path) {
-            Ok(bytes) => {
-                let init = format!("given {}", blake3::hash(&bytes).to_hex());
+        InitMethod::File(path) => match Npz::read(Path::new(path)) {
+            Ok(npz) => {
+                let init = format!("given {}", npz.fingerprint());
                 let is_init = key.init == init;
                 (init, is_init)
             }
