@@ -8,6 +8,7 @@ mod false_worker;
 mod formats;
 mod given;
 mod harness;
+mod hostile_files;
 mod hostile_worker;
 mod limits;
 mod logs;
