@@ -12,6 +12,7 @@ mod hostile_files;
 mod hostile_worker;
 mod limits;
 mod logs;
+mod orphans;
 mod outputs;
 mod progress;
 mod python;
