@@ -192,7 +192,9 @@ impl From<SharedError> for Failure {
                 Exit::Data,
                 "bring that column into a smaller range, or cluster it as it is with --scale none",
             ),
-            SharedError::Open { .. } | SharedError::Header { .. } => {
+            SharedError::Open { .. }
+            | SharedError::NotSealed { .. }
+            | SharedError::Header { .. } => {
                 (Exit::Internal, "please report this: the shared file is made by kscan itself")
             }
         };

@@ -1,7 +1,7 @@
 //! Files of a run folder and beside it that somebody has made up, and data that changes under the
 //! reader's eyes. `crates/hostile` has the readers by themselves.
 
-use crate::harness::{Scratch, has_controls, npy_f64, stop};
+use crate::harness::{Scratch, has_controls, npy_f64, slow_in_turn, stop, undisturbed};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use std::fs::{self, File, OpenOptions};
@@ -185,4 +185,16 @@ fn data_that_is_cut_while_it_is_read_is_refused() {
         |file| file.set_len(100).expect("it can be cut"),
         &["changed while it was read"],
     );
+}
+
+#[test]
+fn the_kept_copy_of_the_shared_file_can_be_cut_under_a_scan() {
+    let scratch = Scratch::new();
+    scratch.slow_data();
+    let mut scan = scratch.kscan(&slow_in_turn()).arg("--keep-shared").spawn();
+    scan.wait_for_worker();
+    let copy = OpenOptions::new().write(true).open(scratch.join("scan/shared.bin"));
+    copy.expect("the copy").set_len(100).expect("it can be cut");
+    scan.finish().exits(0);
+    assert_eq!(&scratch.scan("scan").digests(), undisturbed());
 }

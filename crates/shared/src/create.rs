@@ -12,7 +12,7 @@ use kscan_kmeans::{Rows, Simd, Statistics, side_by_side};
 use memmap2::MmapMut;
 use rustix::fs::{FallocateFlags, MemfdFlags, Mode, SealFlags};
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -22,14 +22,15 @@ use std::path::{Path, PathBuf};
 pub enum Place<'a> {
     /// Nowhere: in memory, gone with the last process that has it open.
     Anonymous,
-    /// At this path, where it stays.
+    /// The same, and a copy at this path, which stays. Nobody maps the copy: whoever cut it would
+    /// end its readers by a signal.
     Named(&'a Path),
 }
 
 /// The coordinator's hold on the shared file.
 #[derive(Debug)]
 pub struct SharedFile {
-    /// Keeps an anonymous file in being, and its path good.
+    /// Keeps the file in being, and its path good.
     _file: File,
     path: PathBuf,
     map: SharedMap,
@@ -41,7 +42,7 @@ impl SharedFile {
     ///
     /// # Errors
     /// Where there is no room for it, the place is not to be written to, or a scaled value is not
-    /// finite. A file that was begun is removed again.
+    /// finite. A copy that was begun is removed again.
     pub fn create(
         place: Place<'_>,
         table: &Table,
@@ -54,32 +55,32 @@ impl SharedFile {
         // How many limbs sums take is known only of the scaled rows: room for the most.
         let widest = Layout::new(shape, kscan_kmeans::exact_sum::MAX_LIMBS, index);
         let bytes = widest.map_or(u64::MAX, |layout| layout.file_len() as u64);
-        let fail = |source| SharedError::Create {
-            place: match place {
-                Place::Anonymous => "memory".to_owned(),
-                Place::Named(path) => path.display().to_string(),
-            },
-            bytes,
-            source,
-        };
+        let fail_at =
+            |place: &str, source| SharedError::Create { place: place.to_owned(), bytes, source };
+        let fail = |source| fail_at("memory", source);
         let widest = widest.ok_or_else(|| fail(io::ErrorKind::OutOfMemory.into()))?;
-        let file = begin(place).map_err(fail)?;
-        let written = Self::write(place, file, &widest, table, scaler, simd, threads);
-        if written.is_err()
-            && let Place::Named(path) = place
-        {
-            // Nothing to do where even that fails: the first error is the cause.
-            let _ = std::fs::remove_file(path);
+        // First of all, so that a place that will not do costs no time.
+        let copy = match place {
+            Place::Anonymous => None,
+            Place::Named(path) => {
+                let fail = |source| fail_at(&path.display().to_string(), source);
+                Some((Copy::begin(path, bytes).map_err(fail)?, fail))
+            }
+        };
+        let shared =
+            Self::write(&widest, table, scaler, simd, threads).map_err(
+                |failure| match failure {
+                    Failure::System(source) => fail(source),
+                    Failure::NotFinite { row, column } => SharedError::NotFinite { row, column },
+                },
+            )?;
+        if let Some((copy, fail)) = copy {
+            copy.finish(shared.map.bytes()).map_err(fail)?;
         }
-        written.map_err(|failure| match failure {
-            Failure::System(source) => fail(source),
-            Failure::NotFinite { row, column } => SharedError::NotFinite { row, column },
-        })
+        Ok(shared)
     }
 
     fn write(
-        place: Place<'_>,
-        file: File,
         widest: &Layout,
         table: &Table,
         scaler: &Scaler,
@@ -88,6 +89,11 @@ impl SharedFile {
     ) -> Result<Self, Failure> {
         let shape = widest.shape;
         let bytes = widest.file_len() as u64;
+        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+        let file = rustix::fs::memfd_create("kscan-shared", flags).map_err(io::Error::from)?;
+        let file = File::from(file);
+        // No umask holds for it.
+        rustix::fs::fchmod(&file, Mode::RUSR | Mode::WUSR).map_err(io::Error::from)?;
         // Now, not by a signal in the middle of writing to the map.
         rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, bytes).map_err(io::Error::from)?;
         let mut writable = map::map_mut(&file)?;
@@ -106,19 +112,9 @@ impl SharedFile {
         layout.write_header(&mut writable[..layout.file_len()], header);
         drop(writable);
         file.set_len(layout.file_len() as u64)?;
-
-        let path = match place {
-            Place::Anonymous => {
-                let seals =
-                    SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE | SealFlags::SEAL;
-                rustix::fs::fcntl_add_seals(&file, seals).map_err(io::Error::from)?;
-                PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()))
-            }
-            Place::Named(path) => {
-                file.sync_all()?;
-                path.to_owned()
-            }
-        };
+        rustix::fs::fcntl_add_seals(&file, map::SEALS | SealFlags::SEAL)
+            .map_err(io::Error::from)?;
+        let path = PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()));
         let map = map::map(&file)?;
         let map = SharedMap::checked(map, Some(shape)).expect("a header just written is good");
         Ok(Self { _file: file, path, map })
@@ -145,18 +141,36 @@ impl SharedFile {
     }
 }
 
-/// A new, empty file at `place`: never one that is there already.
-fn begin(place: Place<'_>) -> io::Result<File> {
-    match place {
-        Place::Anonymous => {
-            let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-            let file = rustix::fs::memfd_create("kscan-shared", flags)?;
-            // No umask holds for it.
-            rustix::fs::fchmod(&file, Mode::RUSR | Mode::WUSR)?;
-            Ok(file.into())
-        }
-        Place::Named(path) => {
-            OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)
+/// A copy that is begun: removed again when this is dropped before it is finished.
+struct Copy<'a> {
+    file: File,
+    path: &'a Path,
+    is_finished: bool,
+}
+
+impl<'a> Copy<'a> {
+    /// A new file at `path`, never one that is there already, with room for `bytes`.
+    fn begin(path: &'a Path, bytes: u64) -> io::Result<Self> {
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        let copy = Self { file, path, is_finished: false };
+        rustix::fs::fallocate(&copy.file, FallocateFlags::empty(), 0, bytes)?;
+        Ok(copy)
+    }
+
+    fn finish(mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes)?;
+        self.file.set_len(bytes.len() as u64)?;
+        self.file.sync_all()?;
+        self.is_finished = true;
+        Ok(())
+    }
+}
+
+impl Drop for Copy<'_> {
+    fn drop(&mut self) {
+        if !self.is_finished {
+            // Nothing to do where even that fails: the first error is the cause.
+            let _ = std::fs::remove_file(self.path);
         }
     }
 }

@@ -14,7 +14,8 @@
 //! It is an anonymous memory file (`memfd_create`), reached through the coordinator's
 //! `/proc/<pid>/fd/<n>`, so it vanishes with the last process that has it open: nothing is left
 //! behind whatever ends the scan. Once written it is sealed, so nobody can shrink it under a worker
-//! or change what a worker reads. Only `--keep-shared` asks for a named file instead, which stays.
+//! or change what a worker reads. `--keep-shared` asks for
+//! a copy with a name, which stays, and which nobody maps.
 //!
 //! # How data goes through
 //!
@@ -65,6 +66,12 @@ pub enum SharedError {
         path: PathBuf,
         /// What the system says.
         source: io::Error,
+    },
+    /// Somebody could change or shorten it while it is mapped.
+    #[error("{path} is not sealed: it could change under its readers")]
+    NotSealed {
+        /// Where it is.
+        path: PathBuf,
     },
     /// What is there is not the file that the coordinator wrote.
     #[error("{path} is not a shared file of this scan: {source}")]

@@ -7,6 +7,7 @@ use kscan_kmeans::exact_sum::SumGrid;
 use kscan_kmeans::index::IndexView;
 use kscan_kmeans::{Data, Rows};
 use memmap2::{Mmap, MmapMut};
+use rustix::fs::SealFlags;
 use std::fs::File;
 use std::io;
 use std::path::Path;
@@ -25,10 +26,14 @@ impl SharedMap {
     /// the file is sealed, and reading all of it would cost more than many a run.
     ///
     /// # Errors
-    /// Where it cannot be opened, or its header is not that of a shared file with this shape.
+    /// Where it cannot be opened, could be changed, or its header is not that of a shared file with this shape.
     pub fn open(path: &Path, shape: Shape) -> Result<Self, SharedError> {
         let open = |source| SharedError::Open { path: path.to_owned(), source };
         let file = File::open(path).map_err(open)?;
+        let seals = rustix::fs::fcntl_get_seals(&file);
+        if !seals.is_ok_and(|seals| seals.contains(SEALS)) {
+            return Err(SharedError::NotSealed { path: path.to_owned() });
+        }
         let map = map(&file).map_err(open)?;
         Self::checked(map, Some(shape))
             .map_err(|source| SharedError::Header { path: path.to_owned(), source })
@@ -77,6 +82,11 @@ impl SharedMap {
         })
     }
 
+    /// All of the file.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.map
+    }
+
     /// Reads everything against the checksum of the data.
     ///
     /// # Errors
@@ -86,12 +96,14 @@ impl SharedMap {
     }
 }
 
-/// Maps a file to read.
+/// What makes a mapping of a file safe: nobody can write to it, nor shorten it under its readers.
+pub(crate) const SEALS: SealFlags =
+    SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlags::WRITE);
+
+/// Maps a file that has [`SEALS`] to read.
 pub(crate) fn map(file: &File) -> io::Result<Mmap> {
-    // SAFETY: the anonymous file is sealed against writing and shrinking before anyone else learns
-    // of it, so the mapped bytes cannot change. A named one, which the user asked to keep, is mode
-    // 0600 and written by nobody after it is made; that its owner leaves it alone meanwhile is
-    // what every reader of a mapped file has to rely on.
+    // SAFETY: the file is sealed against writing and shrinking: `create` has done so a moment ago,
+    // `open` has looked. So the mapped bytes cannot change, and none of them can go.
     unsafe { Mmap::map(file) }
 }
 

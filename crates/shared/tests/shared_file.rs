@@ -7,8 +7,10 @@ use kscan_shared::{
     HeaderError, Place, Scaler, Scaling, Shape, SharedError, SharedFile, SharedMap,
 };
 use ndarray::Array2;
+use rustix::fs::{MemfdFlags, SealFlags};
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Seek, SeekFrom, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -75,6 +77,17 @@ fn assert_holds(data: Data<'_>, table: &Table, scaling: Scaling) {
     assert_eq!(bits_of(data.center), bits_of(&expected.center));
     assert_eq!(bits_of(data.spread), bits_of(&expected.spread));
     assert_eq!(bits_of(data.spread_cumulative), bits_of(&expected.spread_cumulative));
+}
+
+/// A file in memory that holds `bytes`, sealed, and its path.
+fn sealed(bytes: &[u8]) -> (File, PathBuf) {
+    let file = rustix::fs::memfd_create("test", MemfdFlags::ALLOW_SEALING).unwrap();
+    let mut file = File::from(file);
+    file.write_all(bytes).unwrap();
+    let seals = SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
+    rustix::fs::fcntl_add_seals(&file, seals).unwrap();
+    let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
+    (file, path)
 }
 
 /// The header's error where opening `path` fails for that.
@@ -177,12 +190,12 @@ fn what_is_no_shared_file_is_refused() {
         ("a,b,c\n".to_owned(), HeaderError::Short(6)),
         ("1.0,2.0\n".repeat(1000), HeaderError::Magic),
     ] {
-        fs::write(&path, text).unwrap();
+        let (_file, path) = sealed(text.as_bytes());
         assert_eq!(header_error(&path, EXAMPLE), Some(expected));
     }
     assert!(matches!(
         SharedMap::open(path.parent().unwrap(), EXAMPLE),
-        Err(SharedError::Open { .. })
+        Err(SharedError::NotSealed { .. })
     ));
 }
 
@@ -280,17 +293,22 @@ fn child_opens_the_path() {
 }
 
 #[test]
-fn a_named_file_stays_and_opens_again() {
+fn a_named_copy_stays_and_is_not_what_is_mapped() {
     let (_folder, path) = unused_path();
     let shared = example_file(Place::Named(&path));
-    assert_eq!(shared.path(), path);
+    assert_ne!(shared.path(), path, "nobody maps what could be cut");
     assert_holds(shared.map().data(), &example(), Scaling::Standard);
+    OpenOptions::new().write(true).open(&path).unwrap().set_len(100).unwrap();
+    assert_eq!(shared.map().verify(), Ok(()), "the copy may be cut");
     drop(shared);
+    fs::remove_file(&path).unwrap();
+    drop(example_file(Place::Named(&path)));
     let mode = fs::metadata(&path).unwrap().permissions().mode();
     assert_eq!(mode & 0o7777, 0o600);
-    let opened = SharedMap::open(&path, EXAMPLE).unwrap();
-    assert_holds(opened.data(), &example(), Scaling::Standard);
-    assert_eq!(opened.verify(), Ok(()));
+    assert!(matches!(
+        SharedMap::open(&path, EXAMPLE),
+        Err(SharedError::NotSealed { path: named }) if named == path
+    ));
     let anonymous = example_file(Place::Anonymous);
     assert_eq!(
         fs::read(&path).unwrap(),
@@ -360,7 +378,7 @@ fn a_damaged_file_is_refused() {
     drop(example_file(Place::Named(&path)));
     let whole = fs::read(&path).unwrap();
     let refusal = |bytes: &[u8]| {
-        fs::write(&path, bytes).unwrap();
+        let (_file, path) = sealed(bytes);
         header_error(&path, EXAMPLE)
     };
     assert_eq!(refusal(&whole), None);
@@ -391,24 +409,20 @@ fn a_damaged_file_is_refused() {
 
 #[test]
 fn damaged_data_is_seen_when_it_is_verified() {
-    let (_folder, path) = unused_path();
-    drop(example_file(Place::Named(&path)));
-    let len = fs::metadata(&path).unwrap().len();
+    let shared = example_file(Place::Anonymous);
+    let whole = fs::read(shared.path()).unwrap();
     let mut flipped = 0;
-    for at in (HEADER_LEN as u64..len).step_by(997).chain([len - 1]) {
-        let whole = fs::read(&path).unwrap();
+    for at in (HEADER_LEN..whole.len()).step_by(997).chain([whole.len() - 1]) {
         let mut damaged = whole.clone();
-        damaged[at as usize] ^= 4;
-        fs::write(&path, damaged).unwrap();
+        damaged[at] ^= 4;
+        let (_file, sealed) = sealed(&damaged);
         // One that damage makes impossible may be refused at once; none is taken for good.
-        if let Ok(map) = SharedMap::open(&path, EXAMPLE) {
+        if let Ok(map) = SharedMap::open(&sealed, EXAMPLE) {
             assert_eq!(map.verify(), Err(HeaderError::Data), "byte {at}");
         }
-        fs::write(&path, whole).unwrap();
         flipped += 1;
     }
     assert!(flipped > 20, "all sections are tried");
-    assert_eq!(SharedMap::open(&path, EXAMPLE).unwrap().verify(), Ok(()));
 }
 
 /// Makes a file of values that do not stay finite, and tells row and column of the error.
