@@ -93,7 +93,6 @@ pub(crate) fn reduce<'a>(
             calinski_harabasz: survey.calinski_harabasz,
             davies_bouldin: survey.davies_bouldin,
             silhouette: silhouettes.summary(index),
-            gap: None,
             labels: fit.table.as_ref().map(Contingency::agreement),
             clusters: survey.clusters.clone(),
         })

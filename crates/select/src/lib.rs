@@ -61,7 +61,7 @@ mod verdict;
 pub use choose::{Chosen, choose};
 pub use confidence::{Confidence, RESAMPLES, elbow_confidence};
 pub use contingency::{Contingency, contingency};
-pub use criteria::{Cluster, Criteria, Gap, LabelAgreement, Silhouette};
+pub use criteria::{Cluster, Criteria, LabelAgreement, Silhouette};
 pub use curve::{CurvePoint, best_per_k};
 pub use elbow::{Elbow, NoElbow, find_elbow};
 pub use kneedle::{NoKnee, kneedle};

@@ -22,8 +22,6 @@ pub enum Rule {
     DaviesBouldin,
     /// The largest mean silhouette.
     Silhouette,
-    /// The smallest k with gap(k) >= gap(next k) - s(next k).
-    Gap,
 }
 
 impl fmt::Display for Rule {
@@ -34,7 +32,6 @@ impl fmt::Display for Rule {
             Self::CalinskiHarabasz => "Calinski-Harabasz",
             Self::DaviesBouldin => "Davies-Bouldin",
             Self::Silhouette => "silhouette",
-            Self::Gap => "gap",
         })
     }
 }
@@ -61,8 +58,7 @@ impl Choice {
     }
 }
 
-/// What the rules choose, in the order of [`Rule`]; the gap rule only where
-/// `criteria` have gaps.
+/// What the rules choose, in the order of [`Rule`].
 ///
 /// `criteria` are those of every k, ascending; `elbow` and `knee` what
 /// [`crate::find_elbow`] and [`crate::kneedle()`] say of the same k. Of equally
@@ -104,28 +100,13 @@ pub fn choices(
             ),
         }
     };
-    let mut choices = vec![
+    vec![
         by_elbow,
         by_knee,
         by_largest(Rule::CalinskiHarabasz, |of| of.calinski_harabasz),
         by_largest(Rule::DaviesBouldin, |of| of.davies_bouldin.map(|index| -index)),
         by_largest(Rule::Silhouette, |of| of.silhouette.map(|silhouette| silhouette.mean)),
-    ];
-    if criteria.iter().any(|of| of.gap.is_some()) {
-        choices.push(match by_gap(criteria) {
-            Some(k) => chosen(Rule::Gap, k, ks.first() == Some(&k) && k > 1),
-            None => Choice::none(Rule::Gap, "the gap rises up to the largest k"),
-        });
-    }
-    choices
-}
-
-/// Tibshirani, Walther and Hastie's rule (2001), with the next k of the scan for k + 1.
-fn by_gap(criteria: &[Criteria]) -> Option<usize> {
-    criteria.windows(2).find_map(|pair| {
-        let (this, next) = (pair[0].gap?, pair[1].gap?);
-        (this.gap >= next.gap - next.s).then_some(pair[0].k)
-    })
+    ]
 }
 
 /// How far the rules can be relied on.
@@ -241,7 +222,7 @@ pub fn verdict(
 mod tests {
     use super::*;
     use crate::choose::{Chosen, choose};
-    use crate::criteria::{Gap, Silhouette};
+    use crate::criteria::Silhouette;
     use crate::curve::CurvePoint;
 
     /// Three runs of every k from 2 on, all alike.
@@ -263,7 +244,6 @@ mod tests {
                 calinski_harabasz: Some(100.0 - worse),
                 davies_bouldin: Some(1.0 + worse),
                 silhouette: Some(Silhouette { mean: -worse, standard_error: None, rows: 9 }),
-                gap: None,
                 labels: None,
                 clusters: Vec::new(),
             }
@@ -349,20 +329,5 @@ mod tests {
         assert_eq!(silhouette.k, None);
         let reason = "it is defined for 1 of 9 k: nothing to compare";
         assert_eq!(silhouette.reason.as_deref(), Some(reason));
-    }
-
-    #[test]
-    fn the_gap_rule_takes_the_first_that_is_good_enough() {
-        let gaps = |gaps: &[f64]| {
-            let mut criteria = criteria(gaps.len(), 4);
-            for (of, &gap) in criteria.iter_mut().zip(gaps) {
-                of.gap = Some(Gap { gap, s: 0.1 });
-            }
-            choose(&runs(&CORNER[..gaps.len()]), &criteria, 0).choices.pop().unwrap()
-        };
-        assert_eq!(gaps(&[0.1, 0.5, 0.9, 0.95, 2.0]).k, Some(4));
-        let none = gaps(&[0.1, 0.5, 0.9, 1.5, 2.0]);
-        assert_eq!((none.rule, none.k), (Rule::Gap, None));
-        assert!(none.reason.is_some());
     }
 }

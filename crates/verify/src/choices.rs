@@ -140,22 +140,13 @@ fn expected(document: &ScanDocument) -> Vec<Choice> {
         let low = k.is_some() && k == ks.first().copied() && k != Some(2) && k != Some(1);
         choice(rule, k, low || k == ks.last().copied())
     };
-    let mut choices = vec![
+    vec![
         choice(Rule::Elbow, elbow.map(|elbow| elbow.k), at_edge),
         choice(Rule::Kneedle, knee(&ks, &curve(document)), false),
         best(Rule::CalinskiHarabasz, &|of| of.calinski_harabasz),
         best(Rule::DaviesBouldin, &|of| of.davies_bouldin.map(|value| -value)),
         best(Rule::Silhouette, &|of| of.silhouette.map(|value| value.mean)),
-    ];
-    if criteria.iter().any(|of| of.gap.is_some()) {
-        let chosen = (1..criteria.len()).find(|&i| {
-            let (this, next) = (criteria[i - 1].gap, criteria[i].gap);
-            this.zip(next).is_some_and(|(this, next)| this.gap >= next.gap - next.s)
-        });
-        let k = chosen.map(|i| criteria[i - 1].k);
-        choices.push(choice(Rule::Gap, k, k == ks.first().copied() && k != Some(1)));
-    }
-    choices
+    ]
 }
 
 /// Kneedle's knee of a falling convex curve, but for those that are none.

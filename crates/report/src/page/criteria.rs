@@ -115,9 +115,6 @@ fn by_rule(criteria: &[Criteria], choices: &[Choice]) -> Vec<Criterion> {
             let Silhouette { mean, standard_error, .. } = of_k.silhouette?;
             Some((mean, standard_error))
         }),
-        of("gap", "Gap", "the first that the next does not exceed", Rule::Gap, |of_k| {
-            of_k.gap.map(|gap| (gap.gap, Some(gap.s)))
-        }),
     ];
     all.into_iter().flatten().collect()
 }

@@ -231,7 +231,6 @@ fn write_models(
             calinski_harabasz: survey.calinski_harabasz,
             davies_bouldin: survey.davies_bouldin,
             silhouette: silhouettes.summary(0),
-            gap: None,
             labels: table.as_ref().map(Contingency::agreement),
             clusters: survey.clusters,
         });

@@ -53,7 +53,6 @@ const NAMED_OTHERWISE: &[(&str, &str)] = &[
     ("threshold_k", "k of row"),
     ("scores", "score_mean of row"),
     ("mean", "silhouette"),
-    ("gap", "gap"),
 ];
 
 /// Every place in `value`: `path` for the reader, and a JSON pointer.
