@@ -4,7 +4,7 @@ use crate::harness::{
     Live, SLOW, Scratch, kind, live_workers, npy_f64, pids, send, slow_in_turn, stop, undisturbed,
 };
 use nix::sys::signal::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 
@@ -105,6 +105,35 @@ fn changed_data_is_refused_and_the_scan_goes_on_when_it_is_back() {
     assert_eq!(fs::read(scratch.join("scan/journal.bin")).expect("the journal"), before);
 
     fs::write(&path, good).expect("the data");
+    scratch.kscan("resume scan").run().exits(0);
+    assert_eq!(scratch.scan("scan").digests(), *undisturbed());
+}
+
+#[test]
+fn any_changed_parameter_that_results_depend_on_is_refused_by_name() {
+    let scratch = interrupted();
+    let path = scratch.join("scan/scan.json");
+    let good = fs::read_to_string(&path).expect("scan.json");
+    let changes = [
+        ("k_low", json!(23)),
+        ("k_high", json!(27)),
+        ("k_step", json!(2)),
+        ("n_init", json!(2)),
+        ("seed", json!(1)),
+        ("init", json!("random")),
+        ("max_iter", json!(7)),
+        ("tol", json!(0.5)),
+        ("scale", json!("none")),
+    ];
+    for (name, value) in changes {
+        let mut scan: Value = serde_json::from_str(&good).expect("JSON");
+        assert_ne!(scan["config"][name], value);
+        scan["config"][name] = value;
+        fs::write(&path, scan.to_string()).expect("scan.json");
+        let said = if name.starts_with("k_") { "k was" } else { &format!("{name} was") };
+        scratch.kscan("resume scan").run().exits(2).names(&[said]);
+    }
+    fs::write(&path, good).expect("scan.json");
     scratch.kscan("resume scan").run().exits(0);
     assert_eq!(scratch.scan("scan").digests(), *undisturbed());
 }
