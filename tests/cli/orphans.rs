@@ -4,7 +4,10 @@ use crate::harness::Scratch;
 use kscan_kmeans::Engine;
 use kscan_protocol::wire::{Decoder, encode};
 use kscan_protocol::{Attempt, FirstCentroids, Job, PROTOCOL_VERSION, Placement, Report, RunId};
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+use std::fs::{self, File};
 use std::io::{Read, Write};
+use std::os::fd::AsRawFd;
 use std::process::{Child, Command, Stdio};
 
 fn worker(coordinator: u32) -> Child {
@@ -15,6 +18,16 @@ fn worker(coordinator: u32) -> Child {
         .stderr(Stdio::piped())
         .spawn()
         .expect("a worker starts")
+}
+
+/// These bytes as a coordinator shares them: in memory, and never to change.
+fn sealed(bytes: &[u8]) -> File {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let mut file = File::from(memfd_create("shared", flags).expect("a file in memory"));
+    file.write_all(bytes).expect("room");
+    let seals = SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE | SealFlags::SEAL;
+    fcntl_add_seals(&file, seals).expect("it can be sealed");
+    file
 }
 
 #[test]
@@ -37,6 +50,7 @@ fn a_worker_ends_in_the_middle_of_a_run_when_its_standard_input_does() {
     scratch.slow_data();
     let line = "run slow.npy --k-low 2 --k-high 2 --n-init 1 --max-iter 1 --keep-shared --out scan";
     scratch.kscan(line).run().exits(0);
+    let shared = sealed(&fs::read(scratch.join("scan/shared.bin")).expect("it was to be kept"));
 
     // A run that takes as long as it is let.
     let job = Job {
@@ -50,7 +64,7 @@ fn a_worker_ends_in_the_middle_of_a_run_when_its_standard_input_does() {
         tol: 0.0,
         engine: Engine::Plain,
         simd: Some("portable".into()),
-        shared: scratch.join("scan/shared.bin"),
+        shared: format!("/proc/{}/fd/{}", std::process::id(), shared.as_raw_fd()).into(),
         shape: (8_000, 24),
         log: scratch.join("worker.jsonl"),
         log_filter: "info".into(),
