@@ -51,8 +51,11 @@ pub(crate) fn scan(bytes: &[u8]) -> bool {
     fs::write(folder.scan_json(), bytes).expect("a file");
     let allowed = PER_BYTE * bytes.len() + BUFFERS;
     let read = within(allowed, || ScanDocument::read(&folder));
+    // It may refuse what the other takes: it looks into fields that nobody knows, too.
     let for_verify = within(2 * allowed, || kscan_verify::read(&folder));
-    assert!(read.is_err() || for_verify.is_ok(), "{for_verify:?}");
+    if let (Ok(read), Ok(for_verify)) = (&read, &for_verify) {
+        assert_eq!(read, for_verify);
+    }
 
     let values = Values::U8(array![[1, 2], [3, 4], [5, 7], [8, 1]]);
     let origin = Source::from("four.npy");
