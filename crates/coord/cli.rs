@@ -8,7 +8,7 @@
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use kscan_kmeans::{Engine, SimdLevel};
-use kscan_results::{ImageShape, TableFormat};
+use kscan_results::{ImageShape, ScanConfig, TableFormat};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -104,6 +104,12 @@ pub(crate) struct RunArgs {
     /// shape [k, columns] or [n_init, k, columns], in normalised units
     #[arg(long, default_value = "k-means++", value_name = "METHOD|FILE.npz")]
     pub(crate) init: OsString,
+
+    /// Take the gap statistic too: cluster this many sets of uniform reference data of the same size
+    /// in the same way, each of them a whole scan more [default: none]
+    #[arg(long, value_name = "B", value_parser = clap::value_parser!(u32)
+        .range(1..=i64::from(ScanConfig::MOST_REFERENCES)))]
+    pub(crate) gap: Option<u32>,
 
     /// Most iterations of a run
     #[arg(long, default_value_t = 300, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]

@@ -88,6 +88,21 @@ pub(crate) enum Event {
         error: String,
         log: PathBuf,
     },
+    /// All runs of the scan have ended, or all of the reference before: the next is done.
+    ReferenceStarted {
+        /// Which, from 0.
+        reference: u32,
+        /// How many there are in all.
+        references: u32,
+        runs: usize,
+        /// Of those, runs that an earlier, interrupted scan has done.
+        done: usize,
+        /// Those that are left.
+        #[serde(skip)]
+        missing: Vec<RunId>,
+    },
+    /// Every run of a reference has ended.
+    ReferenceFinished { reference: u32, failed: usize },
     /// A signal came: no new runs are started.
     Stopping { signal: &'static str, running: usize },
     /// All files are written.
@@ -97,6 +112,19 @@ pub(crate) enum Event {
         wall_s: f64,
         out: PathBuf,
     },
+    /// Something happened in a reference scan. As JSON: what happened, and the key `reference`.
+    #[serde(skip)]
+    OfReference { event: Box<Event>, reference: u32 },
+}
+
+impl Event {
+    /// What happened, and in which reference scan where it was in one.
+    pub(crate) fn apart(&self) -> (&Self, Option<u32>) {
+        match self {
+            Self::OfReference { event, reference } => (event, Some(*reference)),
+            _ => (self, None),
+        }
+    }
 }
 
 /// Who is told.
@@ -111,6 +139,7 @@ pub(crate) struct LogSink;
 impl Sink for LogSink {
     fn event(&mut self, event: &Event) {
         use tracing::{debug, error, info, trace, warn};
+        let (event, reference) = event.apart();
         match event {
             Event::ScanStarted { data, rows, cols, runs, done, n_proc, out } => {
                 info!(data, rows, cols, runs, done, n_proc, out = %shown(out), "scan started");
@@ -118,18 +147,19 @@ impl Sink for LogSink {
             Event::FewerWorkers { n_proc, asked, short } => {
                 warn!(n_proc, asked, short, "too little for all workers");
             }
-            Event::Prepared { seconds } => info!(seconds, "data normalised and shared"),
+            Event::Prepared { seconds } => info!(reference, seconds, "data normalised and shared"),
+            Event::ReferenceStarted { reference, references, runs, done, .. } => {
+                info!(reference, references, runs, done, "reference scan started");
+            }
+            Event::ReferenceFinished { reference, failed } => {
+                info!(reference, failed, "reference scan finished");
+            }
             Event::RunStarted { run, attempt, pid, slot } => {
-                debug!(
-                    k = run.k,
-                    init_id = run.init_id,
-                    attempt = attempt.0,
-                    pid,
-                    slot,
-                    "run started"
-                );
+                let (k, init_id, attempt) = (run.k, run.init_id, attempt.0);
+                debug!(reference, k, init_id, attempt, pid, slot, "run started");
             }
             Event::RunProgress { run, attempt, iterated } => trace!(
+                reference,
                 k = run.k,
                 init_id = run.init_id,
                 attempt = attempt.0,
@@ -138,7 +168,8 @@ impl Sink for LogSink {
                 "iteration"
             ),
             Event::RunStderr { run, attempt, line } => {
-                warn!(k = run.k, init_id = run.init_id, attempt = attempt.0, line, "stderr");
+                let (k, init_id, attempt) = (run.k, run.init_id, attempt.0);
+                warn!(reference, k, init_id, attempt, line, "stderr");
             }
             Event::AttemptFailed {
                 run,
@@ -150,6 +181,7 @@ impl Sink for LogSink {
                 log,
                 retried,
             } => warn!(
+                reference,
                 k = run.k,
                 init_id = run.init_id,
                 attempt = attempt.0,
@@ -173,6 +205,7 @@ impl Sink for LogSink {
                 ..
             } => {
                 info!(
+                    reference,
                     k = run.k,
                     init_id = run.init_id,
                     attempt = attempt.0,
@@ -185,6 +218,7 @@ impl Sink for LogSink {
                 );
             }
             Event::RunFailed { run, attempt, error, log } => error!(
+                reference,
                 k = run.k,
                 init_id = run.init_id,
                 attempt = attempt.0,
@@ -196,6 +230,8 @@ impl Sink for LogSink {
             Event::ScanFinished { status, elbow_k, wall_s, .. } => {
                 info!(?status, elbow_k, wall_s, "scan finished");
             }
+            // Nothing is in two scans.
+            Event::OfReference { .. } => {}
         }
     }
 }

@@ -42,17 +42,37 @@ pub(crate) fn summary(scan: &ScanDocument, folder: &RunFolder) -> String {
             shown(&folder.path().join(&run.log))
         ));
     }
+    for reference in &scan.references {
+        for run in &reference.failed {
+            let log = folder.path().join(&reference.folder).join(&run.log);
+            line(format_args!(
+                "{} on the reference data {} failed after {} attempts: {}, see {}",
+                run.run(),
+                escape(&reference.folder),
+                run.attempts,
+                escape(&run.error),
+                shown(&log)
+            ));
+        }
+    }
     let ok = scan.runs.len() - failed.len();
     let planned = (scan.config.k_low..=scan.config.k_high).step_by(scan.config.k_step as usize);
     let planned = planned.count() * scan.config.n_init as usize;
+    let references = scan.config.gap.map_or_else(String::new, |count| {
+        format!(" and {} of {count} reference scans", scan.references.len())
+    });
     let status = match scan.status {
         ScanStatus::Complete => "all done",
         ScanStatus::Partial => "some runs failed",
         ScanStatus::Interrupted => "interrupted",
     };
     line(format_args!(
-        "{ok} of {planned} runs, {status}: {:.1} s ({:.1} s preparing, {:.1} s running, {} at a time)",
-        scan.timing.wall_s, scan.timing.prepare_s, scan.timing.scan_s, scan.config.n_proc
+        "{ok} of {planned} runs{references}, {status}: {:.1} s ({:.1} s preparing, {:.1} s running, {} \
+         at a time)",
+        scan.timing.wall_s,
+        scan.timing.prepare_s,
+        scan.timing.scan_s + scan.timing.reference_s,
+        scan.config.n_proc
     ));
     line(format_args!("results in {}", shown(folder.path())));
     line(format_args!("report in {}", shown(&folder.report_html())));

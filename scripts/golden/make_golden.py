@@ -1,4 +1,4 @@
-"""Makes tests/golden: what scikit-learn, pandas and kneed say, for the Rust tests.
+"""Makes tests/golden: what scikit-learn, pandas, kneed and numpy say, for the Rust tests.
 
 How to run (Python 3.11 or later; about a minute):
 
@@ -7,7 +7,7 @@ How to run (Python 3.11 or later; about a minute):
 
 `--mnist` is MNIST's training images in their IDX form, plain or gzipped; only
 the mnist3000 cases read it. `--only kmeans scaler elbow contingency kneedle
-partitions` makes a part. Everything is seeded and runs on one thread: a second run on the same
+partitions gap` makes a part. Everything is seeded and runs on one thread: a second run on the same
 versions writes the same bytes.
 
 K-means cases are not taken on trust. Each one is run a second time by
@@ -932,8 +932,71 @@ def make_partitions(folder):
         add(f"digits_k{k:02}", digits.data, model.labels_, k, raw="kmeans/raw/digits.npz")
 
 
+# --------------------------------------------------------------------------
+# Gap statistic
+# --------------------------------------------------------------------------
+
+
+def gap_statistic(inertia, references):
+    """Tibshirani, Walther and Hastie (2001), equations 3 and 4 and their rule.
+
+    inertia [K] of the data, references [B, K]. Their W_k, the pooled sum of
+    squares around the cluster means, is the inertia.
+    """
+    logs = np.log(references)
+    gap = logs.mean(axis=0) - np.log(inertia)
+    s = logs.std(axis=0, ddof=0) * np.sqrt(1 + 1 / len(references))
+    good_enough = gap[:-1] >= gap[1:] - s[1:]
+    index = int(np.argmax(good_enough)) if good_enough.any() else None
+    margin = float(np.abs(gap[:-1] - gap[1:] + s[1:]).min(initial=np.inf))
+    return gap, s, index, margin
+
+
+def make_gap(folder):
+    cases = []
+
+    def add(kind, k, inertia, references):
+        inertia, references = np.asarray(inertia, float), np.asarray(references, float)
+        gap, s, index, margin = gap_statistic(inertia, references)
+        # Nobody's rounding may choose.
+        assert margin > 1e-9, (kind, margin)
+        cases.append({
+            "kind": kind, "k": list(k), "inertia": inertia.tolist(),
+            "references": references.tolist(), "gap": gap.tolist(), "s": s.tolist(),
+            "chosen": None if index is None else list(k)[index],
+        })
+
+    rng = np.random.RandomState(80)
+    add("two_k_one_reference", [2, 3], [10.0, 9.0], [[20.0, 11.0]])
+    add("rises_to_the_end", range(1, 6), [100, 50, 25, 12, 6], [[100, 90, 80, 70, 60]] * 3)
+    add("one_k", [4], [3.5], [[7.0], [8.0]])
+    add("tiny", range(1, 5), [1e-300, 5e-301, 2e-301, 1e-301], [[1e-290] * 4, [3e-290] * 4])
+    add("huge", range(1, 5), [1e300, 5e299, 2e299, 1e299], [[1e305] * 4, [3e305] * 4])
+    for _ in range(40):
+        count, b = rng.randint(2, 15), rng.randint(1, 25)
+        k = range(rng.randint(1, 6), 60, rng.randint(1, 4))[:count]
+        inertia = 1000 / np.asarray(k) ** rng.uniform(0.3, 2) * rng.uniform(0.8, 1.2, len(k))
+        shape = 1000 / np.asarray(k) ** rng.uniform(0.3, 1)
+        add("random", k, inertia, shape * rng.uniform(0.9, 1.1, (b, len(k))))
+
+    def clustered(x, ks):
+        """Inertias of scikit-learn's KMeans."""
+        with threadpool_limits(1):
+            model = lambda k: KMeans(n_clusters=k, n_init=4, random_state=0).fit(x)
+            return [float(model(k).inertia_) for k in ks]
+
+    for centers in (1, 3, 5):
+        middles = rng.uniform(-10, 10, (centers, 2))
+        x = np.concatenate([middle + rng.randn(60, 2) * 0.5 for middle in middles])
+        box = [rng.uniform(x.min(axis=0), x.max(axis=0), x.shape) for _ in range(8)]
+        ks = range(1, 9)
+        add(f"blobs_{centers}", ks, clustered(x, ks), [clustered(z, ks) for z in box])
+        assert cases[-1]["chosen"] == centers, cases[-1]
+    write_json(folder / "cases.json", cases)
+
+
 def main():
-    parts = ("kmeans", "scaler", "elbow", "contingency", "kneedle", "partitions")
+    parts = ("kmeans", "scaler", "elbow", "contingency", "kneedle", "partitions", "gap")
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--mnist", type=Path, help="train-images-idx3-ubyte, plain or .gz")
     parser.add_argument("--only", nargs="+", choices=parts, default=parts)
@@ -953,6 +1016,8 @@ def main():
         make_kneedle(options.out / "kneedle")
     if "partitions" in options.only:
         make_partitions(options.out / "partitions")
+    if "gap" in options.only:
+        make_gap(options.out / "gap")
 
 
 if __name__ == "__main__":

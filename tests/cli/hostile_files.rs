@@ -32,6 +32,8 @@ fn a_configuration_that_cannot_be_is_refused_and_named() {
         ("n_proc", json!(0)),
         ("max_iter", json!(0)),
         ("tol", json!(-1)),
+        ("gap", json!(0)),
+        ("gap", json!(1001)),
         ("timeout_s", json!(-5.0)),
         ("timeout_s", json!(1e300)),
         ("k_low", json!(3)),

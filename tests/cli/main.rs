@@ -6,6 +6,7 @@ mod data_errors;
 mod disk;
 mod false_worker;
 mod formats;
+mod gap;
 mod given;
 mod harness;
 mod hostile_files;

@@ -50,6 +50,7 @@ fn scan_json_has_every_key_of_the_contract() {
         ("retries", 2.into()),
         ("labels", Value::Null),
         ("timeout_s", Value::Null),
+        ("gap", Value::Null),
     ] {
         assert_eq!(config.get(name), Some(&value), "{name}");
     }

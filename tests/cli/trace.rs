@@ -1,6 +1,6 @@
 //! `trace.json`, held against the rules of the trace event format.
 
-use crate::harness::{Live, SLOW, Scratch, kind, send};
+use crate::harness::{Live, SLOW, Scratch, kind, pid_of, send};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -170,6 +170,45 @@ fn it_has_a_track_a_slot_a_slice_a_run_and_counters() {
     assert_eq!(touched.iter().map(|sample| sample.1).max(), Some(1797));
     assert!(timeline.counters["private memory, slot 2"].iter().any(|sample| sample.1 > 100_000));
     assert!(timeline.instants.is_empty());
+}
+
+#[test]
+fn reference_scans_are_in_it_with_the_attempts_that_failed() {
+    let scratch = Scratch::new();
+    scratch.slow_data();
+    let mut scan = scratch.kscan(&format!("{SLOW} --gap 2")).spawn();
+    let started = scan.wait_for("run_started", |event| {
+        kind(event) == "run_started" && event["reference"] == 1 && event["k"] == 24
+    });
+    send(pid_of(&started), Signal::SIGKILL);
+    scan.finish().exits(0);
+    let timeline = Timeline::read(&scratch);
+    let of_scan = &timeline.slices[&("scan".to_owned(), 0)];
+    let names: Vec<&str> = of_scan.iter().map(|slice| slice.2.as_str()).collect();
+    assert_eq!(names, ["prepare", "scan", "references", "write"]);
+    let runs = timeline.runs();
+    let attempts: Vec<(&str, usize)> =
+        runs.iter().map(|(name, slices)| (*name, slices.len())).collect();
+    let expected = [
+        ("k24-i00", 1),
+        ("k25-i00", 1),
+        ("k26-i00", 1),
+        ("r00 k24-i00", 1),
+        ("r00 k25-i00", 1),
+        ("r00 k26-i00", 1),
+        ("r01 k24-i00", 2),
+        ("r01 k25-i00", 1),
+        ("r01 k26-i00", 1),
+    ];
+    assert_eq!(attempts, expected);
+    for (name, slices) in &runs {
+        let within = if name.starts_with('r') { &of_scan[2] } else { &of_scan[1] };
+        let is_within = |run: &&Slice| within.0 <= run.0 && run.1 <= within.1;
+        assert!(slices.iter().all(is_within), "{name}: {slices:?} is not in {within:?}");
+        assert_eq!(timeline.phases(slices.iter().max().expect("a slice")), ALL, "{name}");
+    }
+    let [(_, _, cause)] = &timeline.instants[..] else { panic!("{:?}", timeline.instants) };
+    assert!(cause.contains("attempt 1 failed") && cause.contains("SIGKILL"), "{cause}");
 }
 
 /// Kills the worker of a run that has done an iteration.

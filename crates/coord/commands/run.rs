@@ -127,6 +127,7 @@ fn resolve(args: &RunArgs, source: &Source) -> Result<ScanConfig, Failure> {
         engine: args.engine,
         table: args.table.into(),
         image_shape: args.image_shape,
+        gap: args.gap,
     })
 }
 

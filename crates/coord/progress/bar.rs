@@ -74,9 +74,15 @@ impl Sink for Bar {
             let _ = self.all.println(line);
         }
         self.board.event(event, self.now());
+        let (event, reference) = event.apart();
         match event {
             Event::ScanStarted { data, .. } => self.total.set_message(format!("{data}: preparing")),
-            Event::Prepared { .. } => self.total.set_message("scanning"),
+            Event::Prepared { .. } if reference.is_none() => self.total.set_message("scanning"),
+            Event::ReferenceStarted { reference, references, .. } => {
+                self.total.set_message(format!("reference {} of {references}", reference + 1));
+                // What was left of the scan.
+                self.total.set_prefix("");
+            }
             Event::RunStarted { run, .. } => {
                 let line = ProgressBar::new_spinner().with_style(style_of("    {wide_msg}"));
                 let line = self.all.add(line);
@@ -92,7 +98,12 @@ impl Sink for Bar {
             | Event::RunFinished { run, .. }
             | Event::RunFailed { run, .. } => self.end(*run),
             Event::ScanFinished { .. } => self.total.finish_and_clear(),
-            Event::RunStderr { .. } | Event::Stopping { .. } | Event::FewerWorkers { .. } => {}
+            Event::RunStderr { .. }
+            | Event::Stopping { .. }
+            | Event::FewerWorkers { .. }
+            | Event::Prepared { .. }
+            | Event::ReferenceFinished { .. }
+            | Event::OfReference { .. } => {}
         }
         self.show_total();
     }

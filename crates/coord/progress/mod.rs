@@ -12,6 +12,7 @@ use crate::events::{Event, Sink};
 use console::Term;
 
 pub(crate) use board::Board;
+pub(crate) use estimate::Finished;
 
 /// The sink that the options ask for, of a scan that stands as `board` has it.
 pub(crate) fn sink(display: &DisplayArgs, board: Board) -> Box<dyn Sink> {
@@ -41,23 +42,30 @@ impl Sink for Silent {
     fn event(&mut self, _: &Event) {}
 }
 
+/// What stands before the name of a run of a reference scan; nothing before those of the scan.
+fn of_reference(reference: Option<u32>) -> String {
+    reference.map_or_else(String::new, |reference| format!("r{reference:02} "))
+}
+
 /// What has gone wrong, in one line; `None` of events that are no trouble.
 fn trouble(event: &Event) -> Option<String> {
+    let (event, reference) = event.apart();
+    let of = of_reference(reference);
     let line = match event {
         Event::AttemptFailed { run, attempt, error, likely, log, retried, .. } => {
             let likely = likely.map_or_else(String::new, |likely| format!(" ({likely})"));
             let next = if *retried { "; trying again" } else { "" };
-            format!("{run} attempt {}: {error}{likely}{next}, see {}", attempt.0, log.display())
+            format!("{of}{run} attempt {}: {error}{likely}{next}, see {}", attempt.0, log.display())
         }
         Event::RunFailed { run, attempt, error, log } => {
             format!(
-                "{run} failed for good after attempt {}: {error}, see {}",
+                "{of}{run} failed for good after attempt {}: {error}, see {}",
                 attempt.0,
                 log.display()
             )
         }
         Event::RunFinished { run, empty_clusters: empty @ 1.., .. } => {
-            format!("{run}: fewer distinct rows than clusters, {empty} of {} are empty", run.k)
+            format!("{of}{run}: fewer distinct rows than clusters, {empty} of {} are empty", run.k)
         }
         Event::FewerWorkers { n_proc, asked, short } => {
             format!("there is too little {short} for {asked} workers: {n_proc} at a time")

@@ -1,6 +1,6 @@
 //! A line every few seconds: for logs, CI, and terminals that can do no more.
 
-use super::{Board, trouble};
+use super::{Board, of_reference, trouble};
 use crate::events::{Event, Sink};
 use indicatif::HumanDuration;
 use std::io::Write;
@@ -40,6 +40,8 @@ impl Sink for Plain {
         }
         self.board.event(event, self.started.elapsed().as_secs_f64());
         let is_time = self.shown.elapsed() >= PAUSE;
+        let (event, reference) = event.apart();
+        let of = of_reference(reference);
         match event {
             Event::ScanStarted { data, rows, cols, runs, done, n_proc, .. } => {
                 print(&format!("{data}: {rows} x {cols}, {runs} runs, {n_proc} at a time"));
@@ -47,11 +49,15 @@ impl Sink for Plain {
                     print(&format!("{done} of them were done before"));
                 }
             }
-            Event::Prepared { seconds } => {
+            Event::Prepared { seconds } if reference.is_none() => {
                 print(&format!("data normalised and shared in {seconds:.2} s"));
             }
+            Event::ReferenceStarted { reference: 0, references, runs, .. } => {
+                let one = if *references == 1 { "" } else { "s" };
+                print(&format!("{references} reference scan{one} of {runs} runs follow"));
+            }
             Event::RunFinished { run, inertia, n_iter, .. } if is_time => self.show(&format!(
-                "{run} done: inertia {} after {n_iter} iterations",
+                "{of}{run} done: inertia {} after {n_iter} iterations",
                 kscan_report::text::inertia(*inertia)
             )),
             Event::RunProgress { run, .. } if is_time => {

@@ -15,7 +15,9 @@ pub(crate) struct AttemptLogSink;
 
 impl Sink for AttemptLogSink {
     fn event(&mut self, event: &Event) {
-        let Event::AttemptFailed { error, likely, log, retried, .. } = event else { return };
+        let Event::AttemptFailed { error, likely, log, retried, .. } = event.apart().0 else {
+            return;
+        };
         let line = json!({
             "timestamp": Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string(),
             "level": "ERROR",

@@ -14,7 +14,8 @@ use kscan_kmeans::{DEFINITION_VERSION, Simd, SimdLevel};
 use kscan_protocol::{RunId, RunRecord};
 use kscan_results::{
     DataDocument, ElbowDocument, Environment, FailedRun, ImageShape, Journal, JournalKey,
-    LabelsDocument, NewFolder, RunFolder, ScanConfig, ScanDocument, ScanStatus, Timing,
+    LabelsDocument, NewFolder, ReferenceDocument, RunFolder, ScanConfig, ScanDocument, ScanStatus,
+    Timing,
 };
 use procfs::Current;
 use std::path::PathBuf;
@@ -69,6 +70,8 @@ pub(crate) struct Begun {
     /// Results that an earlier scan has left.
     pub(crate) done: Vec<RunRecord>,
     pub(crate) journal: Journal,
+    /// What the results depend on.
+    pub(crate) key: JournalKey,
     /// What stands in `scan.json`.
     pub(crate) document: ScanDocument,
     /// Whether the folder is to stay.
@@ -134,6 +137,7 @@ pub(crate) fn begin(order: Order<'_>) -> Result<(Begun, Dataset), Failure> {
         missing,
         done,
         journal,
+        key,
         document,
         new_folder,
         simd,
@@ -195,12 +199,14 @@ fn document(config: &ScanConfig, dataset: &Dataset, fingerprint: &str, simd: Sim
         criteria: Vec::new(),
         choices: Vec::new(),
         verdict: None,
+        references: Vec::new(),
         timing: Timing {
             started_at: Timestamp::now(),
             resumed_at_s: 0.0,
             wall_s: 0.0,
             prepare_s: 0.0,
             scan_s: 0.0,
+            reference_s: 0.0,
             cpu_s: 0.0,
         },
     }
@@ -216,6 +222,9 @@ fn take_over(document: &mut ScanDocument, before: ScanDocument) {
         document.criteria = before.criteria;
         document.choices = before.choices;
         document.verdict = before.verdict;
+        // What failed is tried again, and may be another one by the time that this is read.
+        let without_failures = |reference: &ReferenceDocument| reference.failed.is_empty();
+        document.references = before.references.into_iter().take_while(without_failures).collect();
     }
 }
 

@@ -32,6 +32,9 @@ pub(crate) struct Need {
     made: u64,
     /// The private memory of a worker with the largest k.
     worker: u64,
+    /// The raw table of a reference scan, where there are some: until its shared file is there, which
+    /// is as large as that of the scan, and beside it.
+    reference: Option<u64>,
 }
 
 impl Need {
@@ -61,14 +64,20 @@ impl Need {
             shared: SharedFile::size(shape, index).unwrap_or(u64::MAX),
             made: statistics.saturating_add(index_built),
             worker,
+            reference: config.gap.map(|_| (n as u64).saturating_mul(d as u64).saturating_mul(4)),
         }
     }
 
     /// The most that is taken at a time with `n_proc` workers.
     fn peak(self, n_proc: u32) -> u64 {
-        let preparing = self.raw.saturating_add(self.made);
         let running = self.worker.saturating_mul(n_proc.into());
-        self.shared.saturating_add(preparing.max(running))
+        let with = |raw: u64| {
+            let preparing = raw.saturating_add(self.made);
+            self.shared.saturating_add(preparing.max(running))
+        };
+        // Of a reference, while the data of the scan is still there.
+        let reference = self.reference.map_or(0, |raw| with(raw).saturating_add(self.shared));
+        with(self.raw).max(reference)
     }
 
     /// How many of `n_proc` workers fit `limit`, and what is free now beside the raw table, which
@@ -80,10 +89,12 @@ impl Need {
         if let Some(fits) = (1..=n_proc).rev().find(|&n_proc| self.peak(n_proc) <= most) {
             return Ok(fits);
         }
+        let files =
+            if self.reference.is_some() { "each of two shared files" } else { "shared file" };
         Err(Failure::new(
             Exit::Environment,
             format!(
-                "the scan takes {} of memory (data {}, shared file {}, a worker {}), and there is {}",
+                "the scan takes {} of memory (data {}, {files} {}, a worker {}), and there is {}",
                 HumanBytes(self.peak(1)),
                 HumanBytes(self.raw),
                 HumanBytes(self.shared),
@@ -97,7 +108,12 @@ impl Need {
     /// Address space that the process which takes most takes more: this one while it prepares, or a
     /// worker. With one thread beside the main one.
     fn address_space(self) -> u64 {
-        self.shared.saturating_add(self.made.max(self.worker)).saturating_add(THREAD)
+        // The scan's table has gone when a reference's comes.
+        let reference = self.reference.map_or(0, |raw| {
+            raw.saturating_add(self.shared).saturating_add(self.made).saturating_sub(self.raw)
+        });
+        let most = self.made.max(self.worker).max(reference);
+        self.shared.saturating_add(most).saturating_add(THREAD)
     }
 
     fn check_address_space(self, room: u64) -> Result<(), Failure> {
@@ -156,7 +172,13 @@ pub(crate) fn oom_kills() -> u64 {
 mod tests {
     use super::*;
 
-    const NEED: Need = Need { raw: 50 << 20, shared: 200 << 20, made: 100 << 20, worker: 30 << 20 };
+    const NEED: Need = Need {
+        raw: 50 << 20,
+        shared: 200 << 20,
+        made: 100 << 20,
+        worker: 30 << 20,
+        reference: None,
+    };
 
     #[test]
     fn as_many_workers_as_fit_the_limit_are_left() {
@@ -189,6 +211,17 @@ mod tests {
         let wide = Need { worker: 150 << 20, ..NEED };
         wide.check_address_space((200 + 150 + 72) << 20).unwrap();
         wide.check_address_space(most).unwrap_err();
+    }
+
+    #[test]
+    fn reference_data_takes_a_shared_file_more() {
+        let with = Need { reference: Some(200 << 20), ..NEED };
+        // Two shared files, and what preparing the second takes.
+        assert_eq!(with.peak(1), (2 * 200 + 200 + 100) << 20);
+        assert_eq!(with.peak(20), (2 * 200 + 20 * 30) << 20);
+        assert_eq!(with.workers_that_fit(20, Some(730 << 20)).unwrap(), 11);
+        with.check_address_space((2 * 200 + 200 - 50 + 100 + 72) << 20).unwrap();
+        with.check_address_space((2 * 200 + 200 - 50 + 100 + 71) << 20).unwrap_err();
     }
 
     #[test]

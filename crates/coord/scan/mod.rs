@@ -3,6 +3,7 @@
 //! ```text
 //! plan ─→ begin (folder, journal) ─→ prepare (shared file) ─→ dispatch ⇄ attempt (a worker process each)
 //!                                     │ journal thread: on disk before anyone is told
+//!                                     ├─→ references: the same of each reference table, where asked for
 //!                                     └─→ reduce (best per k, elbow, contingency) ─→ run folder
 //! ```
 
@@ -18,4 +19,6 @@ pub(crate) mod memory;
 pub(crate) mod plan;
 pub(crate) mod prepare;
 pub(crate) mod reduce;
+pub(crate) mod references;
+pub(crate) mod running;
 pub(crate) mod signals;

@@ -29,12 +29,13 @@ pub(crate) fn check_size(config: &ScanConfig, name: &str, rows: usize) -> Result
             format!("choose a --k-high of at most {rows}"),
         ));
     }
-    let runs = plan::ks(config).count() as u64 * u64::from(config.n_init);
+    let scans = 1 + u64::from(config.gap.unwrap_or(0));
+    let runs = (plan::ks(config).count() as u64 * u64::from(config.n_init)).saturating_mul(scans);
     if runs > MOST_RUNS {
         return Err(Failure::new(
             Exit::Usage,
             format!("{runs} runs are more than the {MOST_RUNS} that a scan can have"),
-            "choose a smaller --n-init or fewer values of k",
+            "choose a smaller --n-init or --gap, or fewer values of k",
         ));
     }
     Ok(())

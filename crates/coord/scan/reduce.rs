@@ -6,12 +6,12 @@ use kscan_kmeans::distance::{self, Nearest as NearestCentroid};
 use kscan_kmeans::{Data, Digest, RowIndex, Simd};
 use kscan_protocol::{RunId, RunRecord};
 use kscan_results::{
-    BestModel, BestRun, ElbowDocument, FailedRun, Nearest, RunDocument, RunFolder, ScanDocument,
-    TableFormat, tables,
+    BestModel, BestRun, ElbowDocument, FailedRun, Nearest, ReferenceDocument, RunDocument,
+    RunFolder, ScanConfig, ScanDocument, TableFormat, tables,
 };
 use kscan_select::{
-    Choice, Chosen, Contingency, Criteria, CurvePoint, Partition, Silhouettes, Survey, Verdict,
-    best_per_k, choose, contingency, silhouettes, survey,
+    Choice, Chosen, Contingency, Criteria, CurvePoint, Gap, NoGap, Partition, Silhouettes, Survey,
+    Verdict, best_per_k, choose, contingency, gap, silhouettes, survey,
 };
 use ndarray::{Array1, Array2, Array3, ArrayView2};
 use std::collections::BTreeMap;
@@ -71,19 +71,31 @@ pub(crate) struct Reduced<'a> {
     silhouettes: Silhouettes,
 }
 
+/// What has ended.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ended<'a> {
+    pub(crate) finished: &'a [RunRecord],
+    pub(crate) failed: &'a [FailedRun],
+    /// Reference scans of the gap statistic.
+    pub(crate) references: &'a [ReferenceDocument],
+}
+
 /// Best per k of the runs that have ended, measured, and what that says of k.
 pub(crate) fn reduce<'a>(
-    finished: &'a [RunRecord],
-    failed: &[FailedRun],
+    &Ended { finished, failed, references }: &Ended<'a>,
     labels: BestLabels,
     prepared: &Prepared,
-    seed: u64,
+    config: &ScanConfig,
     simd: Simd,
 ) -> Result<Reduced<'a>, Failure> {
+    let seed = config.seed;
     let runs = run_documents(finished, failed);
     let points: Vec<CurvePoint> = finished.iter().map(point).collect();
     let fits = best_fits(finished, &points, labels, prepared, simd)?;
     let (surveys, silhouettes) = measure(&fits, prepared, seed, simd);
+    let gaps: Option<Vec<Result<Gap, NoGap>>> = config
+        .gap
+        .map(|count| fits.iter().map(|fit| gap_of(fit.record, references, count)).collect());
     let criteria: Vec<Criteria> = fits
         .iter()
         .zip(&surveys)
@@ -93,11 +105,13 @@ pub(crate) fn reduce<'a>(
             calinski_harabasz: survey.calinski_harabasz,
             davies_bouldin: survey.davies_bouldin,
             silhouette: silhouettes.summary(index),
+            gap: gaps.as_ref().and_then(|gaps| gaps[index].ok()),
             labels: fit.table.as_ref().map(Contingency::agreement),
             clusters: survey.clusters.clone(),
         })
         .collect();
-    let Chosen { elbow, confidence, choices, verdict } = choose(&points, &criteria, seed);
+    let Chosen { elbow, confidence, choices, verdict } =
+        choose(&points, &criteria, gaps.as_deref(), seed);
     Ok(Reduced {
         runs,
         best: fits.iter().map(|fit| BestRun::from(fit.record)).collect(),
@@ -111,15 +125,29 @@ pub(crate) fn reduce<'a>(
     })
 }
 
+/// How much more compact the clusters of a best run are than those of `count` references.
+fn gap_of(best: &RunRecord, references: &[ReferenceDocument], count: u32) -> Result<Gap, NoGap> {
+    let k = best.run.k;
+    let inertias: Vec<Option<f64>> = (0..count as usize)
+        .map(|index| {
+            let reference = references.get(index)?;
+            // The best of fewer initialisations would be no match.
+            let is_whole = reference.failed.iter().all(|run| run.k != k);
+            let best = reference.best.iter().find(|best| best.k == k).filter(|_| is_whole)?;
+            Some(best.inertia)
+        })
+        .collect();
+    gap(best.inertia, &inertias)
+}
+
 /// Fills in what the runs of a scan come down to that has not ended: all that can be told without
 /// its data.
 pub(crate) fn fill_in(scan: &mut ScanDocument, finished: &[RunRecord], failed: &[FailedRun]) {
     let points: Vec<CurvePoint> = finished.iter().map(point).collect();
-    let best = best_per_k(points.iter().copied());
     scan.runs = run_documents(finished, failed);
-    scan.best = best.iter().map(|best| BestRun::from(record_of(finished, best))).collect();
-    if !best.is_empty() {
-        let Chosen { elbow, confidence, .. } = choose(&points, &[], scan.config.seed);
+    scan.best = best_records(finished).into_iter().map(BestRun::from).collect();
+    if !scan.best.is_empty() {
+        let Chosen { elbow, confidence, .. } = choose(&points, &[], None, scan.config.seed);
         scan.elbow = ElbowDocument::new(elbow, confidence);
     }
 }
@@ -130,6 +158,12 @@ pub(crate) fn run_documents(finished: &[RunRecord], failed: &[FailedRun]) -> Vec
     let mut runs: Vec<RunDocument> = finished.chain(failed.iter().map(RunDocument::from)).collect();
     runs.sort_by_key(RunDocument::run);
     runs
+}
+
+/// The best run of every k that has one, ascending.
+pub(crate) fn best_records(finished: &[RunRecord]) -> Vec<&RunRecord> {
+    let best = best_per_k(finished.iter().map(point));
+    best.iter().map(|best| record_of(finished, best)).collect()
 }
 
 fn record_of<'a>(finished: &'a [RunRecord], best: &CurvePoint) -> &'a RunRecord {

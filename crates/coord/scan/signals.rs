@@ -1,9 +1,11 @@
 //! The signals that end a scan, or suspend it.
 
-use crate::exit::Exit;
+use crate::exit::{Exit, Failure};
 use std::io;
+use std::thread;
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 
 /// Waits for them.
 pub(crate) struct Signals {
@@ -48,6 +50,30 @@ impl Signals {
             _ = self.terminate.recv() => Request::Stop(StopSignal::Terminate),
             _ = self.hangup.recv() => Request::Stop(StopSignal::Hangup),
             _ = self.suspend.recv() => Request::Suspend,
+        }
+    }
+
+    /// What `make` gives, on a thread of its own called `name`; the signal to end, where one comes
+    /// first: nobody waits for that thread any more.
+    pub(crate) async fn unless_one_comes<T: Send + 'static>(
+        &mut self,
+        name: &str,
+        make: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+    ) -> Result<Result<T, StopSignal>, Failure> {
+        let (sender, made) = oneshot::channel();
+        let make = move || {
+            // A signal may have come meanwhile.
+            let _ = sender.send(make());
+        };
+        thread::Builder::new().name(name.to_owned()).spawn(make)?;
+        tokio::select! {
+            made = made => made
+                .map_err(|_| {
+                    let cause = "preparing the data ended in a panic, which is told above";
+                    Failure::new(Exit::Internal, cause, "please report this")
+                })?
+                .map(Ok),
+            signal = self.next_stop() => Ok(Err(signal)),
         }
     }
 

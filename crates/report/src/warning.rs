@@ -5,6 +5,7 @@ use crate::text::{count, list, plural};
 use kscan_kmeans::Stop;
 use kscan_protocol::RunId;
 use kscan_results::{RunDocument, RunStatus};
+use std::collections::BTreeSet;
 
 /// Something to be careful about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +14,10 @@ pub(crate) enum Warning {
     Unfinished { ended: usize, planned: usize },
     /// Runs failed for good.
     Failed { runs: Vec<RunId> },
+    /// Reference scans of the gap statistic that were to be done have not all ended.
+    ReferencesUnfinished { ended: usize, planned: usize },
+    /// Runs on reference data failed for good, in so many references.
+    ReferencesFailed { runs: usize, references: usize, ks: Vec<u32> },
     /// Runs needed more than one attempt.
     Retried { runs: Vec<RunId> },
     /// Best runs that stopped at the limit of iterations, before they had converged.
@@ -51,6 +56,7 @@ impl Warning {
         if !failed.is_empty() {
             warnings.push(Self::Failed { runs: failed });
         }
+        warnings.extend(of_references(scan));
         for Unreadable { file, cause } in &scan.unreadable {
             let file = file.to_string_lossy().into_owned();
             warnings.push(Self::Unreadable { file, cause: cause.clone() });
@@ -97,6 +103,14 @@ impl Warning {
                 format!("{} of {} runs have ended", count(*ended), count(*planned))
             }
             Self::Failed { runs } => format!("{} failed for good", plural(runs.len(), "run")),
+            Self::ReferencesUnfinished { ended, planned } => {
+                format!("{} of {} reference scans have ended", count(*ended), count(*planned))
+            }
+            Self::ReferencesFailed { runs, references, .. } => {
+                let (runs, references) =
+                    (plural(*runs, "run"), plural(*references, "reference scan"));
+                format!("{runs} in {references} failed for good")
+            }
             Self::Retried { runs } => {
                 format!("{} needed more than one attempt", plural(runs.len(), "run"))
             }
@@ -147,6 +161,16 @@ impl Warning {
                  again.",
                 names(runs)
             ),
+            Self::ReferencesUnfinished { .. } => {
+                "There is no gap statistic without all of them. kscan-coord resume goes on with the \
+                 others."
+                    .to_owned()
+            }
+            Self::ReferencesFailed { ks, .. } => format!(
+                "There is no gap for k\u{a0}=\u{a0}{}. references in scan.json has their errors and \
+                 logs; kscan-coord resume tries them again.",
+                list(ks)
+            ),
             Self::Retried { runs } => {
                 format!("{}. The results are the same as without; the logs say why.", names(runs))
             }
@@ -192,6 +216,26 @@ impl Warning {
             Self::Unreadable { cause, .. } => format!("{cause}. What it holds is not shown."),
         }
     }
+}
+
+fn of_references(scan: &Scan) -> Vec<Warning> {
+    let (references, planned) =
+        (&scan.document.references, scan.document.config.gap.unwrap_or(0) as usize);
+    let mut warnings = Vec::new();
+    if references.len() < planned {
+        warnings.push(Warning::ReferencesUnfinished { ended: references.len(), planned });
+    }
+    let with_failures = references.iter().filter(|reference| !reference.failed.is_empty());
+    let failed: Vec<_> = references.iter().flat_map(|reference| &reference.failed).collect();
+    if !failed.is_empty() {
+        let ks: BTreeSet<u32> = failed.iter().map(|run| run.k).collect();
+        warnings.push(Warning::ReferencesFailed {
+            runs: failed.len(),
+            references: with_failures.count(),
+            ks: ks.into_iter().collect(),
+        });
+    }
+    warnings
 }
 
 fn of_the_curve(scan: &Scan) -> Vec<Warning> {
@@ -275,6 +319,23 @@ mod tests {
             Warning::Failed { runs: vec![run(2, 0)] },
         ];
         assert_eq!(of(&scan), expected);
+    }
+
+    #[test]
+    fn references_that_failed_and_references_that_are_missing() {
+        let mut scan = document((2, 8));
+        scan["config"]["gap"] = json!(3);
+        let failed =
+            |k: u32| json!({"k": k, "init_id": 0, "attempts": 3, "log": "x", "error": "y"});
+        let reference = |failed: Value| json!({"folder": "gap/r00", "best": [], "failed": failed});
+        let failed = json!([failed(4), failed(7)]);
+        scan["references"] = json!([reference(json!([])), reference(failed)]);
+        let expected = [
+            Warning::ReferencesUnfinished { ended: 2, planned: 3 },
+            Warning::ReferencesFailed { runs: 2, references: 1, ks: vec![4, 7] },
+        ];
+        assert_eq!(of(&scan), expected);
+        assert!(expected[1].advice().contains("k\u{a0}=\u{a0}4 and 7."), "{expected:?}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `scan.json`: the one file that a script needs.
 
-use crate::{FailedRun, FileError, ImageShape, RunFolder, write_atomically};
+use crate::{FailedRun, FileError, ImageShape, ReferenceDocument, RunFolder, write_atomically};
 use jiff::Timestamp;
 use kscan_dataset::read_file;
 use kscan_kmeans::{Counters, Digest, Engine, RowIndex, Stop};
@@ -38,6 +38,9 @@ pub struct ScanDocument {
     /// Whether the rules agree; null where the scan has not ended.
     #[serde(default)]
     pub verdict: Option<Verdict>,
+    /// The reference scans of the gap statistic that have ended, by their numbers from 0.
+    #[serde(default)]
+    pub references: Vec<ReferenceDocument>,
     /// How long it took.
     pub timing: Timing,
 }
@@ -131,9 +134,15 @@ pub struct ScanConfig {
     pub table: TableFormat,
     /// How a row is a picture, where that was said.
     pub image_shape: Option<ImageShape>,
+    /// Reference scans for the gap statistic; null where that is not asked for.
+    #[serde(default)]
+    pub gap: Option<u32>,
 }
 
 impl ScanConfig {
+    /// More reference scans than anybody waits for.
+    pub const MOST_REFERENCES: u32 = 1000;
+
     /// That it can be asked for: the command line lets nothing else through.
     ///
     /// # Errors
@@ -149,6 +158,9 @@ impl ScanConfig {
             if value == 0 {
                 return Err(format!("config.{what} is 0"));
             }
+        }
+        if let Some(gap) = self.gap.filter(|gap| !(1..=Self::MOST_REFERENCES).contains(gap)) {
+            return Err(format!("config.gap is {gap}"));
         }
         if self.k_low > self.k_high {
             return Err("config.k_low is above config.k_high".to_owned());
@@ -486,6 +498,9 @@ pub struct Timing {
     pub prepare_s: f64,
     /// Of that, to do the runs.
     pub scan_s: f64,
+    /// Of that, to do the reference scans.
+    #[serde(default)]
+    pub reference_s: f64,
     /// Processor seconds of all successful attempts and the coordinator.
     pub cpu_s: f64,
 }

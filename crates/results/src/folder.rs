@@ -28,19 +28,26 @@ impl RunFolder {
     /// would lead what is written elsewhere.
     pub fn create(&self) -> Result<NewFolder, FileError> {
         let is_new = !self.path.exists();
-        let fail = |path: &Path, source| FileError::new("make the folder", path, source);
-        let mut builder = DirBuilder::new();
-        builder.recursive(true).mode(0o700);
-        builder.create(&self.path).map_err(|error| fail(&self.path, error))?;
+        make(&self.path)?;
         let new = NewFolder { path: is_new.then(|| self.path.clone()) };
         for folder in [self.logs(), self.best(), self.contingency(), self.plots()] {
-            builder.create(&folder).map_err(|error| fail(&folder, error))?;
-            let is_link = folder.symlink_metadata().is_ok_and(|entry| entry.is_symlink());
-            if is_link {
-                return Err(fail(&folder, io::Error::other("it is a symbolic link")));
-            }
+            make_no_link(&folder)?;
         }
         Ok(new)
+    }
+
+    /// Makes the folder of a reference scan in it, where it is not there yet, for a journal and logs,
+    /// and removes temporary files that a killed coordinator has left there.
+    ///
+    /// # Errors
+    /// As of [`Self::create`] and [`Self::remove_temporaries`].
+    pub fn create_reference(&self, reference: u32) -> Result<Self, FileError> {
+        let folder = self.reference(reference);
+        for path in [self.path.join("gap"), folder.path.clone(), folder.logs()] {
+            make_no_link(&path)?;
+        }
+        remove_temporaries(&folder.path)?;
+        Ok(folder)
     }
 
     /// Removes temporary files that a killed coordinator has left. Only for who has the journal's
@@ -49,16 +56,9 @@ impl RunFolder {
     /// # Errors
     /// Where a folder cannot be read, or a file not be removed.
     pub fn remove_temporaries(&self) -> Result<(), FileError> {
-        for folder in [self.path.clone(), self.best(), self.contingency(), self.plots()] {
-            let fail = |error| FileError::new("tidy up", &folder, error);
-            for entry in std::fs::read_dir(&folder).map_err(fail)? {
-                let entry = entry.map_err(fail)?;
-                if entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
-                    std::fs::remove_file(entry.path()).map_err(fail)?;
-                }
-            }
-        }
-        Ok(())
+        [self.path.clone(), self.best(), self.contingency(), self.plots()]
+            .iter()
+            .try_for_each(|folder| remove_temporaries(folder))
     }
 
     /// Its path.
@@ -133,6 +133,18 @@ impl RunFolder {
         self.contingency().join(format!("k{k:02}.csv"))
     }
 
+    /// `gap/r00`, relative to the folder: that of a reference scan, by its number from 0.
+    #[must_use]
+    pub fn reference_name(reference: u32) -> String {
+        format!("gap/r{reference:02}")
+    }
+
+    /// `gap/r00/`: like a run folder it has a journal and logs, and nothing else.
+    #[must_use]
+    pub fn reference(&self, reference: u32) -> Self {
+        Self { path: self.path.join(Self::reference_name(reference)) }
+    }
+
     /// `report.html`
     #[must_use]
     pub fn report_html(&self) -> PathBuf {
@@ -186,6 +198,34 @@ impl RunFolder {
     pub fn shared(&self) -> PathBuf {
         self.path.join("shared.bin")
     }
+}
+
+/// Makes a folder, mode 0700, where it is not there yet.
+fn make(path: &Path) -> Result<(), FileError> {
+    let mut builder = DirBuilder::new();
+    let made = builder.recursive(true).mode(0o700).create(path);
+    made.map_err(|error| FileError::new("make the folder", path, error))
+}
+
+/// The same, but for one that leads elsewhere.
+fn make_no_link(path: &Path) -> Result<(), FileError> {
+    make(path)?;
+    if path.symlink_metadata().is_ok_and(|entry| entry.is_symlink()) {
+        let link = io::Error::other("it is a symbolic link");
+        return Err(FileError::new("make the folder", path, link));
+    }
+    Ok(())
+}
+
+fn remove_temporaries(folder: &Path) -> Result<(), FileError> {
+    let fail = |error| FileError::new("tidy up", folder, error);
+    for entry in std::fs::read_dir(folder).map_err(fail)? {
+        let entry = entry.map_err(fail)?;
+        if entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
+            std::fs::remove_file(entry.path()).map_err(fail)?;
+        }
+    }
+    Ok(())
 }
 
 /// A run folder in which nothing has been done yet: removed again when this is dropped, unless the

@@ -22,6 +22,7 @@ mod image_shape;
 mod journal;
 mod model;
 mod parquet;
+mod reference;
 pub mod tables;
 
 pub use atomic::{write_atomically, write_derived};
@@ -34,8 +35,9 @@ pub use folder::{NewFolder, RunFolder};
 pub use image_shape::{ImageShape, ParseImageShapeError};
 pub use journal::{Entry, FailedRun, Journal, JournalError, JournalKey, Recovered};
 /// What `kscan-select` finds, as it stands in `scan.json`.
-pub use kscan_select::{Choice, Cluster, Confidence, Criteria, Rule, Verdict, VerdictKind};
+pub use kscan_select::{Choice, Cluster, Confidence, Criteria, Gap, Rule, Verdict, VerdictKind};
 pub use model::{BestModel, ModelError, Nearest};
+pub use reference::{FailedReferenceRun, ReferenceDocument, ReferenceRun};
 
 use std::io;
 use std::path::{Path, PathBuf};

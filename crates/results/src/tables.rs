@@ -154,6 +154,8 @@ pub fn write_criteria(path: &Path, criteria: &[Criteria]) -> Result<(), FileErro
         davies_bouldin: Option<f64>,
         silhouette: Option<f64>,
         silhouette_standard_error: Option<f64>,
+        gap: Option<f64>,
+        gap_s: Option<f64>,
         adjusted_rand: Option<f64>,
         normalized_mutual_information: Option<f64>,
         homogeneity: Option<f64>,
@@ -171,6 +173,8 @@ pub fn write_criteria(path: &Path, criteria: &[Criteria]) -> Result<(), FileErro
                 silhouette_standard_error: of
                     .silhouette
                     .and_then(|silhouette| silhouette.standard_error),
+                gap: of.gap.map(|gap| gap.gap),
+                gap_s: of.gap.map(|gap| gap.s),
                 adjusted_rand: of.labels.map(|labels| labels.adjusted_rand),
                 normalized_mutual_information: of
                     .labels

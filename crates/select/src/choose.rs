@@ -1,9 +1,10 @@
 //! From all runs and the criteria of the best of them to a choice of k.
 
 use crate::confidence::{Confidence, elbow_confidence};
-use crate::criteria::Criteria;
+use crate::criteria::{Criteria, Gap};
 use crate::curve::{CurvePoint, best_per_k};
 use crate::elbow::{Elbow, NoElbow, find_elbow};
+use crate::gap::NoGap;
 use crate::kneedle::kneedle;
 use crate::verdict::{Choice, Verdict, choices, verdict};
 use std::collections::BTreeMap;
@@ -22,10 +23,15 @@ pub struct Chosen {
 }
 
 /// Applies every rule to a scan's `runs`, all that succeeded, in any order,
-/// and the `criteria` of the best run of every k, ascending. `seed` is that of
-/// [`elbow_confidence`].
+/// and the `criteria` of the best run of every k, ascending. `gaps` are those of
+/// the same k, where they were asked for; `seed` is that of [`elbow_confidence`].
 #[must_use]
-pub fn choose(runs: &[CurvePoint], criteria: &[Criteria], seed: u64) -> Chosen {
+pub fn choose(
+    runs: &[CurvePoint],
+    criteria: &[Criteria],
+    gaps: Option<&[Result<Gap, NoGap>]>,
+    seed: u64,
+) -> Chosen {
     let curve = best_per_k(runs.iter().copied());
     let k: Vec<usize> = curve.iter().map(|point| point.k).collect();
     let inertia: Vec<f64> = curve.iter().map(|point| point.inertia).collect();
@@ -42,7 +48,7 @@ pub fn choose(runs: &[CurvePoint], criteria: &[Criteria], seed: u64) -> Chosen {
         .collect();
     let elbow = find_elbow(&k, &inertia);
     let confidence = elbow_confidence(&inertias, seed);
-    let choices = choices(criteria, elbow.as_ref(), &kneedle(&k, &inertia));
+    let choices = choices(criteria, elbow.as_ref(), &kneedle(&k, &inertia), gaps);
     let verdict = verdict(&k, &inertia, elbow.as_ref(), &confidence, &choices);
     Chosen { elbow, confidence, choices, verdict }
 }

@@ -17,6 +17,9 @@ pub struct Criteria {
     /// How much nearer rows are to their own cluster than to the next: larger
     /// is better. `None` as above, of the rows that it is taken of.
     pub silhouette: Option<Silhouette>,
+    /// How much more compact the clusters are than those of uniform data.
+    /// `None` where that was not asked for, or is not known.
+    pub gap: Option<Gap>,
     /// How the clusters agree with known labels. `None` without labels.
     pub labels: Option<LabelAgreement>,
     /// Every cluster, in the order of the centroids, `[k]`.
@@ -44,6 +47,17 @@ pub struct Silhouette {
     pub standard_error: Option<f64>,
     /// Rows that it was taken of.
     pub rows: usize,
+}
+
+/// A gap statistic.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Gap {
+    /// Mean over the references of ln(inertia), less that of the data: larger is
+    /// better.
+    pub gap: f64,
+    /// Standard deviation of the references' ln(inertia), times the root of
+    /// 1 + 1 / B for B references.
+    pub s: f64,
 }
 
 /// How clusters agree with known labels.

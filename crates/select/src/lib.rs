@@ -6,7 +6,8 @@
 //! ```text
 //! (k, init_id, inertia) … → best_per_k → find_elbow, kneedle, elbow_confidence ─┐
 //! rows, labels, centroids → survey, silhouettes ─→ Criteria ────────────────────┼→ choose → Chosen
-//! labels, clusters        → contingency → Contingency ─→ agreement ─┘
+//! labels, clusters        → contingency → Contingency ─→ agreement ─┘           │
+//! best inertias, those of reference data → gap ─────────────────────────────────┘
 //! ```
 //!
 //! - [`best_per_k`] keeps the best initialisation of every k.
@@ -17,6 +18,8 @@
 //! - [`kneedle()`] is another rule of the same curve.
 //! - [`survey()`] looks at all rows once and measures the clusters of the best
 //!   runs; [`silhouettes`] looks at the distances between rows.
+//! - [`ColumnRanges`] draws reference data without clusters, and [`gap()`] says
+//!   how much less compact its clusters are.
 //! - [`contingency()`] counts how the known labels of the rows fall into the
 //!   clusters, and [`Contingency::agreement`] says how well they agree.
 //! - [`choose()`] applies every rule and says whether they agree.
@@ -50,6 +53,7 @@ mod criteria;
 mod curve;
 mod dispersion;
 mod elbow;
+mod gap;
 mod kneedle;
 mod line;
 mod look;
@@ -61,9 +65,10 @@ mod verdict;
 pub use choose::{Chosen, choose};
 pub use confidence::{Confidence, RESAMPLES, elbow_confidence};
 pub use contingency::{Contingency, contingency};
-pub use criteria::{Cluster, Criteria, LabelAgreement, Silhouette};
+pub use criteria::{Cluster, Criteria, Gap, LabelAgreement, Silhouette};
 pub use curve::{CurvePoint, best_per_k};
 pub use elbow::{Elbow, NoElbow, find_elbow};
+pub use gap::{ColumnRanges, NoGap, gap};
 pub use kneedle::{NoKnee, kneedle};
 pub use line::{LineFit, fit_line};
 pub use silhouette::{SILHOUETTE_ROWS, Silhouettes, silhouettes};

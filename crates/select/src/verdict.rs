@@ -1,8 +1,9 @@
 //! What each rule chooses, and whether they agree.
 
 use crate::confidence::Confidence;
-use crate::criteria::Criteria;
+use crate::criteria::{Criteria, Gap};
 use crate::elbow::{Elbow, NoElbow};
+use crate::gap::NoGap;
 use crate::kneedle::NoKnee;
 use crate::line::fit_line;
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,8 @@ pub enum Rule {
     DaviesBouldin,
     /// The largest mean silhouette.
     Silhouette,
+    /// The smallest k with gap(k) >= gap(next k) - s(next k): [`crate::gap()`].
+    Gap,
 }
 
 impl fmt::Display for Rule {
@@ -32,6 +35,7 @@ impl fmt::Display for Rule {
             Self::CalinskiHarabasz => "Calinski-Harabasz",
             Self::DaviesBouldin => "Davies-Bouldin",
             Self::Silhouette => "silhouette",
+            Self::Gap => "gap",
         })
     }
 }
@@ -45,7 +49,7 @@ pub struct Choice {
     pub k: Option<usize>,
     /// Whether that is an end of the scanned range beyond which a better one
     /// may lie. No index is defined for fewer than 2 clusters, so k = 2 is no
-    /// such end.
+    /// such end; of the gap, k = 1 is none.
     pub at_edge: bool,
     /// Why it chooses none.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -58,16 +62,18 @@ impl Choice {
     }
 }
 
-/// What the rules choose, in the order of [`Rule`].
+/// What the rules choose, in the order of [`Rule`]; the gap rule only where
+/// there are `gaps`.
 ///
-/// `criteria` are those of every k, ascending; `elbow` and `knee` what
-/// [`crate::find_elbow`] and [`crate::kneedle()`] say of the same k. Of equally
-/// good k an index chooses the smallest.
+/// `criteria` are those of every k, ascending; `elbow`, `knee` and `gaps` what
+/// [`crate::find_elbow`], [`crate::kneedle()`] and [`crate::gap()`] say of the
+/// same k. Of equally good k an index chooses the smallest.
 #[must_use]
 pub fn choices(
     criteria: &[Criteria],
     elbow: Result<&Elbow, &NoElbow>,
     knee: &Result<usize, NoKnee>,
+    gaps: Option<&[Result<Gap, NoGap>]>,
 ) -> Vec<Choice> {
     let ks: Vec<usize> = criteria.iter().map(|criteria| criteria.k).collect();
     let chosen = |rule, k: usize, at_edge| Choice { rule, k: Some(k), at_edge, reason: None };
@@ -100,13 +106,40 @@ pub fn choices(
             ),
         }
     };
-    vec![
+    let mut choices = vec![
         by_elbow,
         by_knee,
         by_largest(Rule::CalinskiHarabasz, |of| of.calinski_harabasz),
         by_largest(Rule::DaviesBouldin, |of| of.davies_bouldin.map(|index| -index)),
         by_largest(Rule::Silhouette, |of| of.silhouette.map(|silhouette| silhouette.mean)),
-    ]
+    ];
+    choices.extend(gaps.map(|gaps| by_gap(&ks, gaps)));
+    choices
+}
+
+/// Tibshirani, Walther and Hastie's rule (2001), with the next k of the scan for
+/// k + 1. Where a k is met that has no gap before one is chosen, none is: it
+/// might have been that.
+fn by_gap(ks: &[usize], gaps: &[Result<Gap, NoGap>]) -> Choice {
+    let unknown =
+        |k: usize, none: NoGap| Choice::none(Rule::Gap, format_args!("k = {k} has no gap: {none}"));
+    for (k, gaps) in ks.windows(2).zip(gaps.windows(2)) {
+        match (gaps[0], gaps[1]) {
+            (Err(none), _) => return unknown(k[0], none),
+            (_, Err(none)) => return unknown(k[1], none),
+            (Ok(this), Ok(next)) if this.gap >= next.gap - next.s => {
+                let at_edge = ks.first() == Some(&k[0]) && k[0] > 1;
+                return Choice { rule: Rule::Gap, k: Some(k[0]), at_edge, reason: None };
+            }
+            (Ok(_), Ok(_)) => {}
+        }
+    }
+    let reason = if ks.len() < 2 {
+        "there is no next k to compare with"
+    } else {
+        "the gap rises up to the largest k"
+    };
+    Choice::none(Rule::Gap, reason)
 }
 
 /// How far the rules can be relied on.
@@ -244,6 +277,7 @@ mod tests {
                 calinski_harabasz: Some(100.0 - worse),
                 davies_bouldin: Some(1.0 + worse),
                 silhouette: Some(Silhouette { mean: -worse, standard_error: None, rows: 9 }),
+                gap: None,
                 labels: None,
                 clusters: Vec::new(),
             }
@@ -255,7 +289,7 @@ mod tests {
 
     #[test]
     fn rules_agree_on_a_clear_corner() {
-        let Chosen { choices, verdict, .. } = choose(&runs(&CORNER), &criteria(9, 6), 0);
+        let Chosen { choices, verdict, .. } = choose(&runs(&CORNER), &criteria(9, 6), None, 0);
         let ks: Vec<Option<usize>> = choices.iter().map(|choice| choice.k).collect();
         // k = 6 lies on both lines: the elbow is the first k of the right one.
         assert_eq!(ks, [Some(7), Some(6), Some(6), Some(6), Some(6)]);
@@ -265,7 +299,7 @@ mod tests {
 
     #[test]
     fn a_neighbour_agrees_and_others_do_not() {
-        let verdict = |best| choose(&runs(&CORNER), &criteria(9, best), 0).verdict;
+        let verdict = |best| choose(&runs(&CORNER), &criteria(9, best), None, 0).verdict;
         assert_eq!(verdict(8).kind, VerdictKind::Agree);
         let found = verdict(10);
         assert_eq!((found.kind, found.k), (VerdictKind::Disagree, Some(7)));
@@ -279,14 +313,14 @@ mod tests {
         let noise = [0.3, -0.2, 0.1, 0.4, -0.3, 0.0, 0.2, -0.4, 0.1, 0.2];
         let line: Vec<f64> =
             (0..10).map(|i| 100.0 - 5.0 * f64::from(i) + noise[i as usize]).collect();
-        let Verdict { kind, k, reasons } = choose(&runs(&line), &criteria(10, 6), 0).verdict;
+        let Verdict { kind, k, reasons } = choose(&runs(&line), &criteria(10, 6), None, 0).verdict;
         assert_eq!((kind, k), (VerdictKind::NoElbow, None));
         assert!(reasons.iter().any(|reason| reason.contains("one straight line")), "{reasons:?}");
     }
 
     #[test]
     fn an_elbow_that_few_resamples_have_does_not_stand_out() {
-        let found = choose(&runs(&CORNER), &criteria(9, 6), 0);
+        let found = choose(&runs(&CORNER), &criteria(9, 6), None, 0);
         let k: Vec<usize> = (2..11).collect();
         let judge = |share: f64| {
             let mut confidence = found.confidence.clone();
@@ -303,12 +337,12 @@ mod tests {
     #[test]
     fn an_elbow_at_the_edge_and_too_few_k_do_not_stand_out() {
         let edge = [100.0, 50.0, 20.0, 19.0, 18.2, 17.1, 16.0];
-        let found = choose(&runs(&edge), &criteria(7, 4), 0);
+        let found = choose(&runs(&edge), &criteria(7, 4), None, 0);
         assert_eq!(found.choices[0].k, Some(4));
         assert!(found.choices[0].at_edge);
         assert_eq!(found.verdict.kind, VerdictKind::NoElbow);
         assert!(found.verdict.reasons[0].contains("edge"), "{:?}", found.verdict);
-        let few = choose(&runs(&edge[..3]), &criteria(3, 3), 0);
+        let few = choose(&runs(&edge[..3]), &criteria(3, 3), None, 0);
         assert_eq!(few.verdict.kind, VerdictKind::NoElbow);
         assert_eq!(few.choices[0].k, None);
         assert!(few.choices[0].reason.is_some());
@@ -316,18 +350,55 @@ mod tests {
 
     #[test]
     fn edges_and_undefined_indices_are_told() {
-        let found = choose(&runs(&CORNER), &criteria(9, 10), 0).choices;
+        let found = choose(&runs(&CORNER), &criteria(9, 10), None, 0).choices;
         assert!(found[2..].iter().all(|choice| choice.k == Some(10) && choice.at_edge));
         // Two clusters are the fewest that an index is defined for.
-        let found = choose(&runs(&CORNER), &criteria(9, 2), 0).choices;
+        let found = choose(&runs(&CORNER), &criteria(9, 2), None, 0).choices;
         assert!(found[2..].iter().all(|choice| choice.k == Some(2) && !choice.at_edge));
         let mut undefined = criteria(9, 4);
         for of in &mut undefined[1..] {
             of.silhouette = None;
         }
-        let silhouette = &choose(&runs(&CORNER), &undefined, 0).choices[4];
+        let silhouette = &choose(&runs(&CORNER), &undefined, None, 0).choices[4];
         assert_eq!(silhouette.k, None);
         let reason = "it is defined for 1 of 9 k: nothing to compare";
         assert_eq!(silhouette.reason.as_deref(), Some(reason));
+    }
+
+    /// What the gap rule chooses of every k from 2 on.
+    fn by_gaps(gaps: &[Result<f64, NoGap>]) -> Choice {
+        let gaps: Vec<Result<Gap, NoGap>> =
+            gaps.iter().map(|gap| gap.map(|gap| Gap { gap, s: 0.1 })).collect();
+        let (runs, criteria) = (runs(&CORNER[..gaps.len()]), criteria(gaps.len(), 4));
+        let choices = choose(&runs, &criteria, Some(&gaps), 0).choices;
+        assert_eq!(choices.len(), 6);
+        choices[5].clone()
+    }
+
+    #[test]
+    fn the_gap_rule_takes_the_first_that_is_good_enough() {
+        let chosen = by_gaps(&[Ok(0.1), Ok(0.5), Ok(0.9), Ok(0.95), Ok(2.0)]);
+        assert_eq!((chosen.rule, chosen.k, chosen.at_edge), (Rule::Gap, Some(4), false));
+        // Of k = 1 nothing is smaller; of 2 it is.
+        let chosen = by_gaps(&[Ok(0.9), Ok(0.9), Ok(2.0)]);
+        assert_eq!((chosen.k, chosen.at_edge), (Some(2), true));
+        // What comes after it need not be known.
+        let chosen = by_gaps(&[Ok(0.1), Ok(0.5), Ok(0.4), Err(NoGap::Zero)]);
+        assert_eq!(chosen.k, Some(3));
+    }
+
+    #[test]
+    fn the_gap_rule_says_why_it_chooses_none() {
+        let none = |gaps: &[Result<f64, NoGap>]| {
+            let choice = by_gaps(gaps);
+            assert_eq!((choice.rule, choice.k, choice.at_edge), (Rule::Gap, None, false));
+            choice.reason.unwrap()
+        };
+        assert_eq!(none(&[Ok(0.1), Ok(0.5), Ok(0.9)]), "the gap rises up to the largest k");
+        assert_eq!(none(&[Ok(0.1)]), "there is no next k to compare with");
+        let zero = none(&[Ok(0.1), Ok(0.5), Err(NoGap::Zero)]);
+        assert!(zero.starts_with("k = 4 has no gap: its inertia"), "{zero}");
+        let missing = none(&[Err(NoGap::Missing), Ok(0.5), Ok(0.1)]);
+        assert!(missing.starts_with("k = 2 has no gap: not all"), "{missing}");
     }
 }

@@ -1,11 +1,14 @@
-//! Holds the criteria against scikit-learn and kneed, whose answers lie in the
+//! Holds the criteria against scikit-learn, kneed and numpy, whose answers lie in the
 //! workspace's `tests/golden` (made by `scripts/golden/make_golden.py`).
 
 use std::fs;
 use std::path::PathBuf;
 
 use kscan_kmeans::{Magnitudes, Rows, Simd, Statistics};
-use kscan_select::{NoKnee, Partition, contingency, kneedle, silhouettes, survey};
+use kscan_select::{
+    Criteria, CurvePoint, NoKnee, Partition, Rule, choose, contingency, gap, kneedle, silhouettes,
+    survey,
+};
 use ndarray::Array2;
 use ndarray_npy::NpzReader;
 use serde::Deserialize;
@@ -185,4 +188,57 @@ fn partitions_are_measured_as_by_scikit_learn() {
             assert_eq!((summary.rows, summary.standard_error), (expected.len(), None));
         }
     }
+}
+
+#[derive(Deserialize)]
+struct GapCase {
+    kind: String,
+    k: Vec<usize>,
+    inertia: Vec<f64>,
+    /// Of every reference, for every k.
+    references: Vec<Vec<f64>>,
+    gap: Vec<f64>,
+    s: Vec<f64>,
+    chosen: Option<usize>,
+}
+
+#[test]
+fn gaps_and_what_is_chosen_by_them_are_those_of_their_definition() {
+    let text = fs::read_to_string(golden("gap/cases.json")).expect("golden gaps");
+    let cases: Vec<GapCase> = serde_json::from_str(&text).expect("golden gaps parse");
+    let mut chosen = 0;
+    for (index, case) in cases.iter().enumerate() {
+        let what = format!("case {index} ({})", case.kind);
+        let of_k = |i: usize| -> Vec<Option<f64>> {
+            case.references.iter().map(|reference| Some(reference[i])).collect()
+        };
+        let gaps: Vec<_> =
+            case.inertia.iter().enumerate().map(|(i, &w)| gap(w, &of_k(i))).collect();
+        for (i, found) in gaps.iter().enumerate() {
+            let found = found.expect("none of these is 0");
+            close(&format!("{what}: gap"), found.gap, case.gap[i], 1e-12);
+            close(&format!("{what}: s"), found.s, case.s[i], 1e-12);
+        }
+        let point = |(&k, &inertia): (&usize, &f64)| CurvePoint { k, inertia, init_id: 0 };
+        let runs: Vec<CurvePoint> = case.k.iter().zip(&case.inertia).map(point).collect();
+        let criteria = |(&k, gap): (&usize, &Result<_, _>)| Criteria {
+            k,
+            calinski_harabasz: None,
+            davies_bouldin: None,
+            silhouette: None,
+            gap: gap.ok(),
+            labels: None,
+            clusters: Vec::new(),
+        };
+        let criteria: Vec<Criteria> = case.k.iter().zip(&gaps).map(criteria).collect();
+        let choices = choose(&runs, &criteria, Some(&gaps), 0).choices;
+        let choice = choices.iter().find(|choice| choice.rule == Rule::Gap).expect("it was asked");
+        assert_eq!(choice.k, case.chosen, "{what}");
+        chosen += usize::from(choice.k.is_some());
+    }
+    assert!(
+        cases.len() >= 45 && (20..cases.len()).contains(&chosen),
+        "{chosen} of {}",
+        cases.len()
+    );
 }

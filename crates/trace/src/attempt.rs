@@ -43,9 +43,15 @@ pub(crate) struct Sample {
     pub(crate) value: u64,
 }
 
+/// What tells an attempt from all others: the reference scan, where it is of one, its run, and which
+/// attempt at that it is.
+pub(crate) type Name = (Option<u32>, RunId, Attempt);
+
 /// One attempt at a run.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Timed {
+    /// The reference scan, where it is of one.
+    pub(crate) reference: Option<u32>,
     pub(crate) run: RunId,
     pub(crate) attempt: Attempt,
     pub(crate) slot: u32,
@@ -68,26 +74,30 @@ impl Attempts {
     /// Those that left a trace in `folder`, by slot, then time. No two of a slot are at the same time.
     pub(crate) fn read(folder: &RunFolder, scan: &ScanDocument) -> Self {
         let mut failures = coordinator::failures(folder);
-        let mut attempts: BTreeMap<(RunId, Attempt), Timed> = BTreeMap::new();
-        for (run, attempt) in logged(&folder.logs()) {
-            if let Some(timed) = read_log(folder, run, attempt) {
-                attempts.insert((run, attempt), timed);
+        let mut attempts: BTreeMap<Name, Timed> = BTreeMap::new();
+        let references = 0..scan.config.gap.unwrap_or(0);
+        for reference in std::iter::once(None).chain(references.map(Some)) {
+            let folder =
+                reference.map_or_else(|| folder.clone(), |number| folder.reference(number));
+            for (run, attempt) in logged(&folder.logs()) {
+                let name = (reference, run, attempt);
+                if let Some(timed) = read_log(&folder, name) {
+                    attempts.insert(name, timed);
+                }
             }
         }
         // How an attempt ended is known to others than itself, and logs may say nothing at all.
         for run in &scan.runs {
-            let key = (run.run(), Attempt(run.attempts));
+            let key = (None, run.run(), Attempt(run.attempts));
             if let Some(ended) = of_document(run) {
                 let timed = attempts.entry(key).or_insert_with(|| ended.clone());
                 timed.span.end = timed.span.end.max(ended.span.end);
                 timed.error = ended.error;
             }
         }
-        for (&(run, attempt), failure) in &mut failures {
+        for (&name, failure) in &mut failures {
             let Failure { slot, span, error } = failure.clone();
-            let timed = attempts
-                .entry((run, attempt))
-                .or_insert_with(|| Timed::unknown(run, attempt, slot, span));
+            let timed = attempts.entry(name).or_insert_with(|| Timed::unknown(name, slot, span));
             timed.span.end = timed.span.end.max(span.end);
             timed.error = Some(error);
         }
@@ -106,9 +116,9 @@ impl Attempts {
 }
 
 impl Timed {
-    fn unknown(run: RunId, attempt: Attempt, slot: u32, span: Span) -> Self {
+    fn unknown((reference, run, attempt): Name, slot: u32, span: Span) -> Self {
         let (phase_ends, rows_touched, memory) = (Vec::new(), Vec::new(), Vec::new());
-        Self { run, attempt, slot, span, phase_ends, rows_touched, memory, error: None }
+        Self { reference, run, attempt, slot, span, phase_ends, rows_touched, memory, error: None }
     }
 }
 
@@ -122,7 +132,7 @@ fn logged(logs: &Path) -> impl Iterator<Item = (RunId, Attempt)> {
 fn of_document(run: &RunDocument) -> Option<Timed> {
     let (slot, begin, wall) = (run.slot?, run.started_s?, run.wall_s?);
     let span = Span::from_seconds(begin, begin + wall);
-    let mut timed = Timed::unknown(run.run(), Attempt(run.attempts), slot, span);
+    let mut timed = Timed::unknown((None, run.run(), Attempt(run.attempts)), slot, span);
     timed.error.clone_from(&run.error);
     let mut end = begin;
     for seconds in [run.load_s, run.seed_s, run.iterate_s].into_iter().flatten() {
@@ -154,7 +164,8 @@ struct NamedSpan<'a> {
 }
 
 /// `None` where the log does not even tell of the attempt's begin.
-fn read_log(folder: &RunFolder, run: RunId, attempt: Attempt) -> Option<Timed> {
+fn read_log(folder: &RunFolder, name: Name) -> Option<Timed> {
+    let (_, run, attempt) = name;
     let bytes = std::fs::read(folder.run_log(run, attempt)).ok()?;
     let mut lines = bytes
         .split(|&byte| byte == b'\n')
@@ -165,7 +176,7 @@ fn read_log(folder: &RunFolder, run: RunId, attempt: Attempt) -> Option<Timed> {
     let at_first = started_s + first.elapsed_s?;
     let begin = microseconds(started_s);
     let span = Span { begin, end: microseconds(at_first).max(begin) };
-    let mut timed = Timed::unknown(run, attempt, first.slot?, span);
+    let mut timed = Timed::unknown(name, first.slot?, span);
     for line in lines {
         let since = line.timestamp.duration_since(first.timestamp).as_secs_f64();
         // A system's clock may be set back.

@@ -1,6 +1,6 @@
 //! What the coordinator's log says of attempts: when each one failed, and of what.
 
-use crate::attempt::Span;
+use crate::attempt::{Name, Span};
 use jiff::Timestamp;
 use kscan_protocol::{Attempt, RunId};
 use kscan_results::RunFolder;
@@ -21,6 +21,8 @@ struct Line {
     #[serde(rename = "timestamp")]
     _timestamp: Timestamp,
     message: String,
+    /// Which reference scan it is of, where it is of one.
+    reference: Option<u32>,
     k: u32,
     init_id: u32,
     attempt: Attempt,
@@ -31,16 +33,16 @@ struct Line {
 }
 
 /// All attempts that failed.
-pub(crate) fn failures(folder: &RunFolder) -> BTreeMap<(RunId, Attempt), Failure> {
+pub(crate) fn failures(folder: &RunFolder) -> BTreeMap<Name, Failure> {
     let bytes = std::fs::read(folder.coordinator_log()).unwrap_or_default();
     bytes
         .split(|&byte| byte == b'\n')
         .filter_map(|line| serde_json::from_slice::<Line>(line).ok())
         .filter(|line| line.message == "attempt failed")
         .map(|line| {
-            let Line { k, init_id, attempt, slot, started_s, wall_s, error, .. } = line;
+            let Line { reference, k, init_id, attempt, slot, started_s, wall_s, error, .. } = line;
             let span = Span::from_seconds(started_s, started_s + wall_s);
-            ((RunId { k, init_id }, attempt), Failure { slot, span, error })
+            ((reference, RunId { k, init_id }, attempt), Failure { slot, span, error })
         })
         .collect()
 }

@@ -121,20 +121,23 @@ fn phases_of_scan(scan: &ScanDocument) -> Vec<Event> {
         Event::slice(name, "scan", COORDINATOR, Span::from_seconds(begin, end), Value::Null)
     };
     let scanned = timing.prepare_s + timing.scan_s;
-    vec![
-        slice("prepare", 0.0, timing.prepare_s),
-        slice("scan", timing.prepare_s, scanned),
-        slice("write", scanned, timing.wall_s.max(scanned)),
-    ]
+    let referred = scanned + timing.reference_s;
+    let references = scan.config.gap.map(|_| slice("references", scanned, referred));
+    let before =
+        [slice("prepare", 0.0, timing.prepare_s), slice("scan", timing.prepare_s, scanned)];
+    let after = slice("write", referred, timing.wall_s.max(referred));
+    before.into_iter().chain(references).chain([after]).collect()
 }
 
 /// The attempt, its phases in it, and its failure.
 fn slices(scan: &ScanDocument, timed: &Timed) -> Vec<Event> {
     let tid = track(timed.slot);
-    let ended =
-        scan.runs.iter().find(|run| run.run() == timed.run && run.attempts == timed.attempt.0);
+    let is_this = |run: &&RunDocument| run.run() == timed.run && run.attempts == timed.attempt.0;
+    // Of references only the best are listed there, and elsewhere.
+    let ended = scan.runs.iter().find(is_this).filter(|_| timed.reference.is_none());
     let args = arguments(timed, ended);
-    let mut events = vec![Event::slice(timed.run.to_string(), "run", tid, timed.span, args)];
+    let of = timed.reference.map_or_else(String::new, |reference| format!("r{reference:02} "));
+    let mut events = vec![Event::slice(format!("{of}{}", timed.run), "run", tid, timed.span, args)];
     let mut begin = timed.span.begin;
     for (index, name) in PHASES.into_iter().enumerate() {
         // The last one that was begun goes on until the end.
@@ -163,6 +166,9 @@ fn arguments(timed: &Timed, ended: Option<&RunDocument>) -> Value {
         "init_id": timed.run.init_id,
         "attempt": timed.attempt.0,
     });
+    if let Some(reference) = timed.reference {
+        args["reference"] = json!(reference);
+    }
     if let Some(error) = &timed.error {
         args["error"] = json!(error);
     } else if let Some(run) = ended {
@@ -170,7 +176,7 @@ fn arguments(timed: &Timed, ended: Option<&RunDocument>) -> Value {
         args["n_iter"] = json!(run.n_iter);
         args["stop"] = json!(run.stop);
         args["cpu_s"] = json!(run.cpu_s);
-    } else {
+    } else if timed.reference.is_none() || timed.phase_ends.len() < PHASES.len() {
         args["stopped"] = json!(true);
     }
     args

@@ -11,6 +11,7 @@
 //!
 //! ```text
 //! logs/k05-i00.a1.jsonl ─→ Attempt: when, in which slot, phases, samples ┐
+//! gap/r00/logs/... ─→ the same of reference scans                        │
 //! logs/coordinator.jsonl ─→ when attempts failed, and of what            ├─→ events ─→ trace.json
 //! scan.json ─→ how runs ended, how long the scan took                    ┘
 //! ```

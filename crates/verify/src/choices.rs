@@ -140,13 +140,30 @@ fn expected(document: &ScanDocument) -> Vec<Choice> {
         let low = k.is_some() && k == ks.first().copied() && k != Some(2) && k != Some(1);
         choice(rule, k, low || k == ks.last().copied())
     };
-    vec![
+    let mut choices = vec![
         choice(Rule::Elbow, elbow.map(|elbow| elbow.k), at_edge),
         choice(Rule::Kneedle, knee(&ks, &curve(document)), false),
         best(Rule::CalinskiHarabasz, &|of| of.calinski_harabasz),
         best(Rule::DaviesBouldin, &|of| of.davies_bouldin.map(|value| -value)),
         best(Rule::Silhouette, &|of| of.silhouette.map(|value| value.mean)),
-    ]
+    ];
+    if document.config.gap.is_some() {
+        let k = by_gap(criteria);
+        choices.push(choice(Rule::Gap, k, k == ks.first().copied() && k != Some(1)));
+    }
+    choices
+}
+
+/// The first k whose gap the next does not exceed by more than its s; none beyond a gap that is not
+/// known.
+fn by_gap(criteria: &[Criteria]) -> Option<usize> {
+    for pair in criteria.windows(2) {
+        let (this, next) = (pair[0].gap?, pair[1].gap?);
+        if this.gap >= next.gap - next.s {
+            return Some(pair[0].k);
+        }
+    }
+    None
 }
 
 /// Kneedle's knee of a falling convex curve, but for those that are none.

@@ -50,7 +50,7 @@ impl Document {
         ensure(fits, FILE, format_args!("config.k_high is {k_high}, and data.rows {rows}"))?;
         check_planned(&self.typed)?;
         for (index, run) in self.typed.runs.iter().enumerate() {
-            check_run(&self.typed, run).map_err(|what| {
+            check_run(&self.typed.config, self.typed.data.rows, run).map_err(|what| {
                 impossible(FILE, format_args!("runs[{index}] {}: {what}", name(run)))
             })?;
         }
@@ -140,27 +140,31 @@ fn check_planned(document: &ScanDocument) -> Result<(), Violation> {
         next = next_planned(config, this);
     }
     missing = missing.or(next);
+    let missing = missing.map(|(k, init_id)| format!("run (k = {k}, init_id = {init_id})"));
+    let references = &document.references;
+    let short = references.len() < config.gap.unwrap_or(0) as usize;
+    let missing = missing
+        .or_else(|| short.then(|| format!("reference scan {} of config.gap", references.len())));
     let failed = document.runs.iter().position(|run| run.status == RunStatus::Failed);
-    let status = match (missing, failed) {
-        (Some(_), _) => ScanStatus::Interrupted,
-        (None, Some(_)) => ScanStatus::Partial,
-        (None, None) => ScanStatus::Complete,
+    let failed = failed.map(|index| format!("runs[{index}]"));
+    let failed = failed.or_else(|| {
+        let index = references.iter().position(|reference| !reference.failed.is_empty())?;
+        Some(format!("references[{index}].failed[0]"))
+    });
+    let (status, why) = match (missing, failed) {
+        (Some(what), _) => (ScanStatus::Interrupted, format!("the {what} is missing")),
+        (None, Some(what)) => (ScanStatus::Partial, format!("{what} failed")),
+        (None, None) => (ScanStatus::Complete, "every run is there and succeeded".to_owned()),
     };
     if document.status == status {
         return Ok(());
     }
-    let why = match (missing, failed) {
-        (Some((k, init_id)), _) => format!("the run (k = {k}, init_id = {init_id}) is missing"),
-        (None, Some(failed)) => format!("runs[{failed}] failed"),
-        (None, None) => "every run is there and succeeded".to_owned(),
-    };
     let what = format!("status is {:?}, but {why}", document.status);
     Err(impossible(FILE, what.to_lowercase()))
 }
 
 /// That a run can be as it says; otherwise what cannot.
-fn check_run(document: &ScanDocument, run: &RunDocument) -> Result<(), String> {
-    let ScanDocument { config, data, .. } = document;
+pub(crate) fn check_run(config: &ScanConfig, rows: u64, run: &RunDocument) -> Result<(), String> {
     let results = [
         ("inertia", run.inertia.is_some()),
         ("n_iter", run.n_iter.is_some()),
@@ -202,7 +206,7 @@ fn check_run(document: &ScanDocument, run: &RunDocument) -> Result<(), String> {
     let sane = (1..=run.k).contains(&distinct);
     ensure_that(sane, &format!("distinct_clusters is {distinct}"))?;
     ensure_that(run.attempts > 0, "attempts is 0")?;
-    check_init_rows(config, run, data.rows)
+    check_init_rows(config, run, rows)
 }
 
 fn check_init_rows(config: &ScanConfig, run: &RunDocument, rows: u64) -> Result<(), String> {
@@ -229,20 +233,28 @@ fn ensure_that(holds: bool, what: &str) -> Result<(), String> {
     if holds { Ok(()) } else { Err(what.to_owned()) }
 }
 
-/// That `best` has the run with the smallest inertia of each k, ties to the lowest `init_id`.
-fn check_best(document: &ScanDocument) -> Result<(), Violation> {
-    let mut expected: Vec<&RunDocument> = Vec::new();
-    for run in document.runs.iter().filter(|run| run.inertia.is_some()) {
-        // Runs are sorted by k and init_id, so an equal one that comes later is no better.
-        match expected.last_mut() {
+/// The run with the smallest inertia of each k that has one. `runs` are by k, then `init_id`.
+pub(crate) fn best_runs<'a>(
+    runs: impl IntoIterator<Item = &'a RunDocument>,
+) -> Vec<&'a RunDocument> {
+    let mut best: Vec<&RunDocument> = Vec::new();
+    for run in runs.into_iter().filter(|run| run.inertia.is_some()) {
+        match best.last_mut() {
+            // An equal one that comes later is no better.
             Some(best) if best.k == run.k => {
                 if run.inertia < best.inertia {
                     *best = run;
                 }
             }
-            _ => expected.push(run),
+            _ => best.push(run),
         }
     }
+    best
+}
+
+/// That `best` has the run with the smallest inertia of each k, ties to the lowest `init_id`.
+fn check_best(document: &ScanDocument) -> Result<(), Violation> {
+    let expected = best_runs(&document.runs);
     let ks = document.best.iter().map(|best| best.k);
     let expected_ks = expected.iter().map(|run| run.k);
     equal_lists(FILE, "the k of best", ks, expected_ks)?;

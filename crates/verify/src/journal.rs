@@ -25,7 +25,7 @@ pub(crate) fn check<'a>(
     recovered: &'a Recovered,
 ) -> Result<Entries<'a>, Violation> {
     let typed = &document.typed;
-    check_key(&recovered.key, &typed.config, &typed.data.fingerprint)?;
+    check_key(FILE, &recovered.key, &typed.config, &typed.data.fingerprint)?;
     // A scan that was killed in the middle of a record may well have one that is torn.
     if !document.has_no_results() && recovered.dropped_bytes > 0 {
         let dropped = recovered.dropped_bytes;
@@ -56,7 +56,13 @@ pub(crate) fn check<'a>(
     Ok(entries)
 }
 
-fn check_key(key: &JournalKey, config: &ScanConfig, fingerprint: &str) -> Result<(), Violation> {
+/// That the results in `file` depend on what `config` says, and data of this fingerprint.
+pub(crate) fn check_key(
+    file: &str,
+    key: &JournalKey,
+    config: &ScanConfig,
+    fingerprint: &str,
+) -> Result<(), Violation> {
     let (init, is_init) = match &config.init {
         InitMethod::KMeansPlusPlus => ("k-means++".to_owned(), key.init == "k-means++"),
         InitMethod::Random => ("random".to_owned(), key.init == "random"),
@@ -75,18 +81,18 @@ fn check_key(key: &JournalKey, config: &ScanConfig, fingerprint: &str) -> Result
         ScaleMethod::None => "none",
     };
     let version = key.definition_version;
-    equal(FILE, "the key's version of definitions", version, DEFINITION_VERSION)?;
-    equal(FILE, "the key's fingerprint", key.fingerprint.as_str(), fingerprint)?;
-    equal(FILE, "the key's scale", key.scale.as_str(), scale)?;
-    equal(FILE, "the key's seed", key.seed, config.seed)?;
+    equal(file, "the key's version of definitions", version, DEFINITION_VERSION)?;
+    equal(file, "the key's fingerprint", key.fingerprint.as_str(), fingerprint)?;
+    equal(file, "the key's scale", key.scale.as_str(), scale)?;
+    equal(file, "the key's seed", key.seed, config.seed)?;
     if !is_init {
-        equal(FILE, "the key's init", &key.init, &init)?;
+        equal(file, "the key's init", &key.init, &init)?;
     }
-    equal(FILE, "the key's max_iter", key.max_iter, config.max_iter)?;
-    equal(FILE, "the key's tol", key.tol, config.tol)?;
+    equal(file, "the key's max_iter", key.max_iter, config.max_iter)?;
+    equal(file, "the key's tol", key.tol, config.tol)?;
     let ks: Vec<u32> = planned_ks(config).collect();
-    equal_lists(FILE, "the key's k", key.k.iter(), ks.iter())?;
-    equal(FILE, "the key's n_init", key.n_init, config.n_init)
+    equal_lists(file, "the key's k", key.k.iter(), ks.iter())?;
+    equal(file, "the key's n_init", key.n_init, config.n_init)
 }
 
 /// That a run in `scan.json` is as its entry has it.

@@ -20,6 +20,8 @@
 //!     │                                              ├─→ contingency/kNN.csv: the same counts?
 //!     │                                              └─→ criteria, nearest rows, silhouettes: the same?
 //!     ├─→ elbow, its resamples, choices, verdict: the same from best inertias and criteria?
+//!     ├─→ gap/rNN/journal.bin: the same reference runs? their data, drawn again ─→ labels, centroids, inertia, digest?
+//!     │                                                  └─→ the gaps: the same from best inertias?
 //!     └─→ journal.bin: the same runs? (all of them against the rows: Options::every_run)
 //! ```
 //!
@@ -36,7 +38,8 @@
 //! | centers as means | 8 ε relative to the mean absolute value of the rows | both sides are an exact sum, rounded and divided |
 //! | inertia | 1e-9 relative | then the digest, to the bit |
 //! | clusters' sizes, inertias, mean distances; nearest and sampled rows | equal | their order of additions, and the streams, are defined |
-//! | indices, silhouettes, agreement with labels | 1e-9 | sums in any order; what CSV cells repeat is equal to the bit |
+//! | reference data | equal to the bit | the stream and what is made of it are defined |
+//! | indices, silhouettes, gaps, agreement with labels | 1e-9 | sums in any order; what CSV cells repeat is equal to the bit |
 //! | `nearest_raw` | 4 ε of binary32 relative to value and mean | scaled, and scaled back |
 //! | shares of resamples | equal, but for resamples whose best scores are less than 1e-9 apart | rounding parts those |
 //! | elbow's R² | 1e-9 absolute | two ways to add a few numbers; the elbow itself by the stored scores, as rounding may part ties |
@@ -77,7 +80,8 @@
 //!   (`config.n_proc`, `dispatch`, `launcher`, `retries`, `timeout_s`, `engine`): no result depends
 //!   on them. A run's own cost is held against the journal.
 //! * Reasons: texts. Only that there is one where there has to be. Logs, plots, the report and the trace: made from what is verified.
-//! * Runs that are not the best of their k: without [`Options::every_run`] only that `scan.json` and
+//! * Reference scans that have not ended: `scan.json` tells nothing of them.
+//! * Runs that are not the best of their k, of the scan and of references: without [`Options::every_run`] only that `scan.json` and
 //!   the journal, whose records have checksums, say the same of them.
 
 mod arithmetic;
@@ -89,6 +93,7 @@ mod fit;
 mod journal;
 mod model;
 mod random;
+mod references;
 mod replay;
 mod scaling;
 mod silhouettes;
@@ -135,6 +140,11 @@ pub enum Step {
     Journal,
     /// The criteria, and what is chosen by them.
     Criteria,
+    /// A reference scan of the gap statistic, its data drawn again.
+    Reference {
+        /// Which, from 0.
+        number: u32,
+    },
     /// This run, by what the journal keeps of it.
     Run {
         /// Number of clusters.
@@ -153,6 +163,7 @@ impl fmt::Display for Step {
             Self::Elbow => f.write_str("the elbow"),
             Self::Journal => f.write_str("the journal"),
             Self::Criteria => f.write_str("the criteria"),
+            Self::Reference { number } => write!(f, "the reference scan {number}"),
             Self::Run { k, init_id } => write!(f, "the run k = {k}, init_id = {init_id}"),
         }
     }
@@ -171,6 +182,10 @@ pub struct Verified {
     pub models: usize,
     /// Runs beside those of the models that were held against the data.
     pub other_runs: usize,
+    /// Reference scans whose journals were checked.
+    pub references: usize,
+    /// Runs of theirs that were held against their data.
+    pub reference_runs: usize,
     /// Runs that were done again from their first centroids.
     pub replayed: usize,
 }
@@ -241,15 +256,28 @@ pub fn verify(
     for (run, model) in &models {
         journal::check_model(&entries, run, model)?;
     }
+    let references = references::check_journals(folder, scan.document, options.every_run)?;
+    verified.references = references.len();
     on(Step::Criteria);
     let count = scan.document.criteria.len();
     violation::equal(document::FILE, "the length of criteria", count, best.len())?;
     if !document.has_no_results() {
+        references::check_gaps(scan.document)?;
         choices::check(scan.document)?;
     }
     if let Some(rows) = &rows {
         let models: Vec<&BestModel> = models.iter().map(|(_, model)| model).collect();
         scan.check_criteria(rows, &models, &labels)?;
+    }
+    // Without a model nothing tells how the data was scaled.
+    if let Some(rows) = &rows {
+        for reference in &references {
+            on(Step::Reference { number: reference.number() });
+            let config = &scan.document.config;
+            let (checked, replayed) = reference.check_runs(rows, config, scan.replay)?;
+            verified.reference_runs += checked;
+            verified.replayed += replayed;
+        }
     }
     let is_model = |run: &RunDocument| models.iter().any(|&(model, _)| std::ptr::eq(model, run));
     if let Some(rows) = rows.filter(|_| options.every_run) {

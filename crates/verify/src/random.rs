@@ -14,6 +14,11 @@ impl Stream {
         Self(ChaCha8Rng::from_seed(key))
     }
 
+    /// From 0 to below 1: the upper 53 bits.
+    pub(crate) fn unit(&mut self) -> f64 {
+        (self.0.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
     /// Below `n`: the upper half of a product of 128 bits.
     pub(crate) fn index(&mut self, n: usize) -> usize {
         let product = u128::from(self.0.next_u64()) * n as u128;

@@ -1,6 +1,7 @@
 //! The scaling of columns, recomputed, and the rows that a run worked on.
 
 use crate::arithmetic::{LANES, Sums};
+use crate::random::Stream;
 use crate::violation::{Violation, equal_lists, near};
 use kscan_dataset::Table;
 use kscan_results::{BestModel, ScaleMethod};
@@ -103,22 +104,39 @@ impl Rows {
                 *x = (*x - mean) / std;
             }
         }
-        let mut rows = Self {
-            values,
-            n,
-            d,
-            stride,
-            mean: model.scale_mean.to_vec(),
-            std: model.scale_std.to_vec(),
-            mean_variance: 0.0,
-        };
-        let mut sums = Sums::new(stride);
-        rows.for_each(|_, row| sums.add(row));
-        let center: Vec<f64> = (0..stride).map(|i| sums.mean(i)).collect();
+        let (mean, std) = (model.scale_mean.to_vec(), model.scale_std.to_vec());
+        Self { values, n, d, stride, mean, std, mean_variance: 0.0 }.with_mean_variance()
+    }
+
+    /// As many rows of reference data: every value uniform between the least and the greatest of its
+    /// column, drawn row by row.
+    pub(crate) fn reference(&self, seed: u64, reference: u32) -> Self {
+        let mut ends = vec![(f64::INFINITY, f64::NEG_INFINITY); self.d];
+        self.for_each(|_, row| {
+            for ((low, high), &x) in ends.iter_mut().zip(row) {
+                (*low, *high) = (low.min(x), high.max(x));
+            }
+        });
+        let mut stream = Stream::new(seed, u64::from(reference) + 2);
+        let mut values = vec![0.0; self.values.len()];
+        for row in values.chunks_exact_mut(self.stride) {
+            for (x, (low, high)) in row.iter_mut().zip(&ends) {
+                *x = (low + stream.unit() * (high - low)) as f32;
+            }
+        }
+        let (mean, std) = (vec![0.0; self.d], vec![1.0; self.d]);
+        let &Self { n, d, stride, .. } = self;
+        Self { values, n, d, stride, mean, std, mean_variance: 0.0 }.with_mean_variance()
+    }
+
+    fn with_mean_variance(mut self) -> Self {
+        let mut sums = Sums::new(self.stride);
+        self.for_each(|_, row| sums.add(row));
+        let center: Vec<f64> = (0..self.stride).map(|i| sums.mean(i)).collect();
         let mut spread = 0.0;
-        rows.for_each(|_, row| spread += crate::arithmetic::squared_distance(row, &center));
-        rows.mean_variance = spread / (n as f64 * d as f64);
-        rows
+        self.for_each(|_, row| spread += crate::arithmetic::squared_distance(row, &center));
+        self.mean_variance = spread / (self.n as f64 * self.d as f64);
+        self
     }
 
     pub(crate) fn n(&self) -> usize {

@@ -124,8 +124,15 @@ pub(crate) fn check_criteria(folder: &RunFolder, document: &Document) -> Result<
         "v_measure",
         "purity",
     ];
-    let others =
-        ["k", "calinski_harabasz", "davies_bouldin", "silhouette", "silhouette_standard_error"];
+    let others = [
+        "k",
+        "calinski_harabasz",
+        "davies_bouldin",
+        "silhouette",
+        "silhouette_standard_error",
+        "gap",
+        "gap_s",
+    ];
     let required = [&others[..], &of_labels[..]].concat();
     csv.check_shape(document.typed.criteria.len(), &required)?;
     csv.check_cells(|row, column| {
@@ -134,6 +141,8 @@ pub(crate) fn check_criteria(folder: &RunFolder, document: &Document) -> Result<
             "k" | "calinski_harabasz" | "davies_bouldin" => of.get(column)?,
             "silhouette" => &of["silhouette"]["mean"],
             "silhouette_standard_error" => &of["silhouette"]["standard_error"],
+            "gap" => &of["gap"]["gap"],
+            "gap_s" => &of["gap"]["s"],
             label if of_labels.contains(&label) => &of["labels"][label],
             _ => return None,
         })

@@ -65,8 +65,12 @@ impl Line {
     }
 }
 
-/// The attempt that a line of the coordinator names, which is then taken out of it.
+/// The attempt that a line of the coordinator names, which is then taken out of it. A reference's
+/// has the same name as one of the scan's own, and is none.
 fn take_attempt(fields: &mut Map<String, Value>) -> Option<(RunId, Attempt)> {
+    if fields.contains_key("reference") {
+        return None;
+    }
     let number = |name: &str| u32::try_from(fields.get(name)?.as_u64()?).ok();
     let run = RunId { k: number("k")?, init_id: number("init_id")? };
     let attempt = Attempt(number("attempt")?);

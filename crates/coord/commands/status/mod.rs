@@ -1,5 +1,6 @@
 //! `status DIR`: how far a scan is, also while it runs, from another terminal.
 
+mod references;
 mod running;
 mod watch;
 
@@ -10,6 +11,7 @@ use crate::progress::Board;
 use jiff::Timestamp;
 use kscan_protocol::{RunId, RunRecord};
 use kscan_results::{Entry, Journal, JournalKey, RunFolder, ScanDocument, ScanStatus};
+use references::References;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) fn status(args: &StatusArgs) -> Result<Exit, Failure> {
@@ -28,6 +30,8 @@ struct Standing {
     is_running: bool,
     /// The scan in a line.
     summary: String,
+    /// Its reference scans in a line, where it has some.
+    references: Option<String>,
     /// A line for each k.
     ks: Vec<String>,
     /// A line for each running worker.
@@ -48,25 +52,31 @@ impl Standing {
                 Entry::Failed(failed) => runs.insert(failed.run, None),
             };
         }
-        let board = is_running.then(|| board(folder, &scan, &journal.key, &runs));
-        let board = board.as_ref();
         let finished = runs.values().flatten().count();
+        let references = References::read(folder, &scan);
+        let board = is_running.then(|| {
+            let mut board = board(folder, &scan, &journal.key, &runs);
+            references.add_to(&mut board, folder, &scan, planned(&journal.key));
+            board
+        });
+        let board = board.as_ref();
         let state = match scan.status {
             _ if is_running => "running",
             ScanStatus::Complete => "complete",
             ScanStatus::Partial => "ended, some runs failed",
             ScanStatus::Interrupted => "interrupted",
         };
-        let planned = journal.key.k.len() * journal.key.n_init as usize;
+        let count = journal.key.k.len() * journal.key.n_init as usize;
         let now = Timestamp::now().as_duration().as_secs_f64();
         let left = board.and_then(|board| board.left(now));
         let left = left.map_or_else(String::new, |left| format!(", {left}"));
+        let (left, left_of_references) =
+            if references.have_begun() { (String::new(), left) } else { (left, String::new()) };
         let failed = runs.len() - finished;
         Ok(Self {
             is_running,
-            summary: format!(
-                "{state}: {finished} of {planned} runs finished, {failed} failed{left}"
-            ),
+            summary: format!("{state}: {finished} of {count} runs finished, {failed} failed{left}"),
+            references: references.line(&scan, count, &left_of_references),
             ks: journal.key.k.iter().map(|&k| line(k, journal.key.n_init, &runs)).collect(),
             workers: board.map_or_else(Vec::new, |board| {
                 board.running().map(|run| board.line(run)).collect()
@@ -75,8 +85,12 @@ impl Standing {
     }
 
     fn lines(&self) -> Vec<&str> {
-        let all = std::iter::once(&self.summary).chain(&self.ks).chain(&self.workers);
-        all.map(String::as_str).collect()
+        self.first().chain(self.ks.iter().chain(&self.workers).map(String::as_str)).collect()
+    }
+
+    /// The lines of the scan as a whole.
+    fn first(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.summary).chain(&self.references).map(String::as_str)
     }
 }
 
@@ -90,6 +104,12 @@ fn line(k: u32, n_init: u32, runs: &BTreeMap<RunId, Option<RunRecord>>) -> Strin
     format!("k = {k:>3}  {:>3}/{n_init}{best}", of_k().count())
 }
 
+/// Every run, by k, then `init_id`.
+fn planned(key: &JournalKey) -> impl Iterator<Item = RunId> {
+    let inits = 0..key.n_init;
+    key.k.iter().flat_map(move |&k| inits.clone().map(move |init_id| RunId { k, init_id }))
+}
+
 /// What the coordinator would know, from what is on disk.
 fn board(
     folder: &RunFolder,
@@ -98,11 +118,22 @@ fn board(
     runs: &BTreeMap<RunId, Option<RunRecord>>,
 ) -> Board {
     let is_done = |run: &RunId| matches!(runs.get(run), Some(Some(_)));
-    let n_init = key.n_init;
-    let planned = key.k.iter().flat_map(|&k| (0..n_init).map(move |init_id| RunId { k, init_id }));
-    let missing: Vec<RunId> = planned.filter(|run| !is_done(run)).collect();
+    let missing: Vec<RunId> = planned(key).filter(|run| !is_done(run)).collect();
     let done: Vec<RunRecord> = runs.values().flatten().cloned().collect();
     let mut board = Board::of_scan(&scan.config, scan.data.rows as usize, &missing, &done);
+    add_workers(&mut board, folder, scan, runs);
+    board
+}
+
+/// Adds to `board` which of its runs have failed and which are under way; `runs` are those that have
+/// ended, with nothing where they failed, and `folder` has their logs.
+fn add_workers<T>(
+    board: &mut Board,
+    folder: &RunFolder,
+    scan: &ScanDocument,
+    runs: &BTreeMap<RunId, Option<T>>,
+) {
+    let is_done = |run: &RunId| matches!(runs.get(run), Some(Some(_)));
     let workers = running::read(folder, scan, is_done);
     let running: BTreeSet<RunId> = workers.iter().map(|worker| worker.run).collect();
     for (&run, _) in runs.iter().filter(|(run, record)| record.is_none() && !running.contains(run))
@@ -115,5 +146,4 @@ fn board(
             board.iterate(worker.run, iterated);
         }
     }
-    board
 }

@@ -32,14 +32,15 @@ pub(super) fn watch(folder: &RunFolder) -> Result<(), Failure> {
             terminal.clear_last_lines(shown)?;
             shown = lines.len();
             terminal.write_str(&lines.concat())?;
-        } else if last
-            .as_ref()
-            .is_none_or(|(at, line)| at.elapsed() >= PAUSE && *line != standing.summary)
-        {
-            if !print_or_end(&format!("{}\n", standing.summary))? {
-                return Ok(());
+        } else {
+            let line = standing.first().collect::<Vec<_>>().join("; ");
+            let is_news = |(at, shown): &(Instant, String)| at.elapsed() >= PAUSE && *shown != line;
+            if last.as_ref().is_none_or(is_news) {
+                if !print_or_end(&format!("{line}\n"))? {
+                    return Ok(());
+                }
+                last = Some((Instant::now(), line));
             }
-            last = Some((Instant::now(), standing.summary));
         }
         std::thread::sleep(POLL);
     }
@@ -50,10 +51,11 @@ pub(super) fn watch(folder: &RunFolder) -> Result<(), Failure> {
 fn fitting(standing: &Standing, terminal: &Term) -> Vec<String> {
     let (height, width) = terminal.size();
     // One for the cursor.
-    let room = usize::from(height).saturating_sub(2 + standing.workers.len());
+    let taken = 1 + standing.first().count() + standing.workers.len();
+    let room = usize::from(height).saturating_sub(taken);
     let begun = standing.ks.iter().rposition(|line| line.contains("best")).map_or(0, |at| at + 1);
     let end = (begun + 1).max(room).min(standing.ks.len());
     let ks = &standing.ks[end.saturating_sub(room)..end];
-    let lines = std::iter::once(&standing.summary).chain(ks).chain(&standing.workers);
+    let lines = standing.first().chain(ks.iter().chain(&standing.workers).map(String::as_str));
     lines.map(|line| format!("{}\n", truncate_str(line, usize::from(width), "…"))).collect()
 }

@@ -21,6 +21,12 @@ pub(crate) fn criteria(scan: &Scan) -> Markup {
                 @if let Some(rows) = sampled(criteria) {
                     p .caption { "The silhouette is of a sample of " (count(rows)) " rows; its bars are one standard error." }
                 }
+                @if let Some(references) = scan.document.config.gap {
+                    p .caption {
+                        "The gap is how much less compact the clusters of uniform data are, by the logarithm of the inertia, on the mean of "
+                        (count(references)) " sets; its bars are s."
+                    }
+                }
                 @if !by_labels.is_empty() {
                     h3 { "Agreement with the labels" }
                     (plots(scan, &by_labels))
@@ -114,6 +120,9 @@ fn by_rule(criteria: &[Criteria], choices: &[Choice]) -> Vec<Criterion> {
         of("silhouette", "Silhouette", "larger is better", Rule::Silhouette, |of_k| {
             let Silhouette { mean, standard_error, .. } = of_k.silhouette?;
             Some((mean, standard_error))
+        }),
+        of("gap", "Gap", "the first that the next exceeds by at most s", Rule::Gap, |of_k| {
+            of_k.gap.map(|gap| (gap.gap, Some(gap.s)))
         }),
     ];
     all.into_iter().flatten().collect()

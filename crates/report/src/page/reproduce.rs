@@ -50,6 +50,9 @@ fn command_line(config: &ScanConfig) -> String {
     option("n-proc", config.n_proc.to_string());
     option("seed", config.seed.to_string());
     option("init", init.to_owned());
+    if let Some(references) = config.gap {
+        option("gap", references.to_string());
+    }
     option("max-iter", config.max_iter.to_string());
     option("tol", format!("{:?}", config.tol));
     option(

@@ -5,4 +5,5 @@ mod scan;
 mod tampered_journal;
 mod tampered_json;
 mod tampered_model;
+mod tampered_references;
 mod tampered_tables;

@@ -1,17 +1,18 @@
 //! A scan of the built-in digits, made by the engine and written by the writers of the real one.
 
 use jiff::Timestamp;
-use kscan_dataset::{Builtin, Dataset, Source, Table, load};
+use kscan_dataset::{Builtin, Dataset, Source, Table, Values, load};
 use kscan_kmeans::{DEFINITION_VERSION, Data, Engine, Fit, Init, Parameters, RowIndex, Simd, fit};
 use kscan_protocol::{Attempt, Placement, RunId, RunRecord, Usage};
 use kscan_results::{
-    BestModel, BestRun, DataDocument, Dispatch, ElbowDocument, Entry, Environment, FailedRun,
-    ImageShape, InitMethod, Journal, JournalKey, LabelsDocument, Launcher, Nearest, RunDocument,
-    RunFolder, ScaleMethod, ScanConfig, ScanDocument, ScanStatus, Timing, tables,
+    BestModel, BestRun, DataDocument, Dispatch, ElbowDocument, Entry, Environment, FailedRun, Gap,
+    ImageShape, InitMethod, Journal, JournalKey, LabelsDocument, Launcher, Nearest,
+    ReferenceDocument, RunDocument, RunFolder, ScaleMethod, ScanConfig, ScanDocument, ScanStatus,
+    Timing, tables,
 };
 use kscan_select::{
-    Chosen, Contingency, Criteria, CurvePoint, Partition, best_per_k, choose, contingency,
-    silhouettes, survey,
+    Chosen, ColumnRanges, Contingency, Criteria, CurvePoint, NoGap, Partition, best_per_k, choose,
+    contingency, gap, silhouettes, survey,
 };
 use kscan_shared::{Place, Scaler, Scaling, SharedFile};
 use kscan_verify::{Options, Verified, Violation, verify};
@@ -29,8 +30,10 @@ pub(crate) struct Plan {
     pub(crate) max_iter: u32,
     pub(crate) tol: f64,
     pub(crate) scale: ScaleMethod,
-    /// A run that fails.
+    /// A run that fails, also on the first reference data.
     pub(crate) fails: Option<RunId>,
+    /// Reference scans.
+    pub(crate) gap: Option<u32>,
 }
 
 impl Default for Plan {
@@ -44,6 +47,7 @@ impl Default for Plan {
             tol: 0.0,
             scale: ScaleMethod::Standard,
             fails: None,
+            gap: None,
         }
     }
 }
@@ -77,29 +81,22 @@ impl Scan {
         let runs: Vec<RunId> = (plan.ks.0..=plan.ks.1)
             .flat_map(|k| (0..N_INIT).map(move |init_id| RunId { k, init_id }))
             .collect();
-        let mut journal = Journal::create(&folder.journal(), &key(&plan)).unwrap();
-        let (mut documents, mut done) = (Vec::new(), Vec::new());
-        for run in runs {
-            if plan.fails == Some(run) {
-                let failed = FailedRun {
-                    run,
-                    attempt: Attempt(3),
-                    placement: Placement { slot: 1, started_s: 2.0 },
-                    wall_s: 0.75,
-                    error: "killed by SIGKILL".to_owned(),
-                };
-                documents.push(RunDocument::from(&failed));
-                journal.append(&Entry::Failed(failed)).unwrap();
-                continue;
-            }
-            let (record, labels) = do_run(&plan, data, run);
-            documents.push(RunDocument::from(&record));
-            journal.append(&Entry::Finished(Box::new(record.clone()))).unwrap();
-            done.push((record, labels));
+        let (done, failed) = do_runs(&folder, &plan, &key(&plan), data, &runs, plan.fails);
+        let records = done.iter().map(|(record, _)| RunDocument::from(record));
+        let mut documents: Vec<RunDocument> =
+            records.chain(failed.iter().map(RunDocument::from)).collect();
+        documents.sort_by_key(RunDocument::run);
+        let (best, mut criteria) = write_models(&folder, &plan, &scaler, data, &done);
+        let references: Vec<ReferenceDocument> = (0..plan.gap.unwrap_or(0))
+            .map(|reference| make_reference(&folder, &plan, data, &runs, reference))
+            .collect();
+        let gaps = plan.gap.map(|_| gaps(&best, &references));
+        for (index, gap) in gaps.iter().flatten().enumerate() {
+            criteria[index].gap = gap.ok();
         }
-        let (best, criteria) = write_models(&folder, &plan, &scaler, data, &done);
         let points: Vec<CurvePoint> = done.iter().map(|(record, _)| point(record)).collect();
-        let Chosen { elbow, confidence, choices, verdict } = choose(&points, &criteria, SEED);
+        let Chosen { elbow, confidence, choices, verdict } =
+            choose(&points, &criteria, gaps.as_deref(), SEED);
         let elbow = ElbowDocument::new(elbow, confidence);
         tables::write_runs(&folder.runs_csv(), &documents).unwrap();
         tables::write_curve(&folder.curve_csv(), &best).unwrap();
@@ -113,6 +110,7 @@ impl Scan {
             criteria,
             choices,
             verdict: Some(verdict),
+            references,
             ..document(&plan, constant_cols)
         };
         document.write(&folder).unwrap();
@@ -153,6 +151,83 @@ impl Scan {
         std::fs::write(&path, before).unwrap();
         found
     }
+}
+
+/// Runs that have a result, with their labels.
+type Done = Vec<(RunRecord, Vec<u32>)>;
+
+/// Does `runs`, all but `fails`, and writes their journal into `folder`.
+fn do_runs(
+    folder: &RunFolder,
+    plan: &Plan,
+    key: &JournalKey,
+    data: Data<'_>,
+    runs: &[RunId],
+    fails: Option<RunId>,
+) -> (Done, Vec<FailedRun>) {
+    let mut journal = Journal::create(&folder.journal(), key).unwrap();
+    let (mut done, mut failed) = (Vec::new(), Vec::new());
+    for &run in runs {
+        if fails == Some(run) {
+            let this = FailedRun {
+                run,
+                attempt: Attempt(3),
+                placement: Placement { slot: 1, started_s: 2.0 },
+                wall_s: 0.75,
+                error: "killed by SIGKILL".to_owned(),
+            };
+            journal.append(&Entry::Failed(this.clone())).unwrap();
+            failed.push(this);
+            continue;
+        }
+        let (record, labels) = do_run(plan, data, run);
+        journal.append(&Entry::Finished(Box::new(record.clone()))).unwrap();
+        done.push((record, labels));
+    }
+    (done, failed)
+}
+
+/// Does a reference scan.
+fn make_reference(
+    folder: &RunFolder,
+    plan: &Plan,
+    data: Data<'_>,
+    runs: &[RunId],
+    reference: u32,
+) -> ReferenceDocument {
+    let (n, d) = (data.rows.n(), data.rows.d());
+    let values = ColumnRanges::of(data.rows).draw(n, SEED, reference);
+    let values = Values::F32(Array2::from_shape_vec((n, d), values).unwrap());
+    let table = Table::from_values(&Source::File("reference".into()), values).unwrap();
+    let scaler = Scaler::fit(&table, Scaling::None, 2);
+    let simd = Simd::detect();
+    let shared = SharedFile::create(Place::Anonymous, &table, &scaler, None, simd, 2).unwrap();
+    let key = key(plan);
+    let key =
+        JournalKey { fingerprint: format!("reference {reference} of {}", key.fingerprint), ..key };
+    let folder = folder.create_reference(reference).unwrap();
+    let fails = plan.fails.filter(|_| reference == 0);
+    let (done, failed) = do_runs(&folder, plan, &key, shared.map().data(), runs, fails);
+    let records: Vec<&RunRecord> = done.iter().map(|(record, _)| record).collect();
+    let best = best_per_k(records.iter().map(|record| point(record)));
+    let of = |best| records.iter().find(|record| point(record) == best).copied().unwrap();
+    ReferenceDocument {
+        folder: RunFolder::reference_name(reference),
+        best: best.into_iter().map(|best| of(best).into()).collect(),
+        failed: failed.iter().map(Into::into).collect(),
+    }
+}
+
+fn gaps(best: &[BestRun], references: &[ReferenceDocument]) -> Vec<Result<Gap, NoGap>> {
+    let of = |best: &BestRun| {
+        let inertia = |reference: &ReferenceDocument| {
+            let whole = reference.failed.iter().all(|run| run.k != best.k);
+            let found = reference.best.iter().find(|found| found.k == best.k);
+            found.filter(|_| whole).map(|found| found.inertia)
+        };
+        gap(best.inertia, &references.iter().map(inertia).collect::<Vec<_>>())
+    };
+    best.iter().map(of).collect()
 }
 
 fn do_run(plan: &Plan, data: Data<'_>, run: RunId) -> (RunRecord, Vec<u32>) {
@@ -231,6 +306,7 @@ fn write_models(
             calinski_harabasz: survey.calinski_harabasz,
             davies_bouldin: survey.davies_bouldin,
             silhouette: silhouettes.summary(0),
+            gap: None,
             labels: table.as_ref().map(Contingency::agreement),
             clusters: survey.clusters,
         });
@@ -322,6 +398,7 @@ fn document(plan: &Plan, constant_cols: u64) -> ScanDocument {
             engine: Engine::Plain,
             table: kscan_results::TableFormat::Csv,
             image_shape: None,
+            gap: plan.gap,
         },
         data: DataDocument {
             name: name.clone(),
@@ -349,12 +426,14 @@ fn document(plan: &Plan, constant_cols: u64) -> ScanDocument {
         criteria: Vec::new(),
         choices: Vec::new(),
         verdict: None,
+        references: Vec::new(),
         timing: Timing {
             started_at: Timestamp::UNIX_EPOCH,
             resumed_at_s: 0.0,
             wall_s: 3.5,
             prepare_s: 0.5,
             scan_s: 2.5,
+            reference_s: 0.0,
             cpu_s: 4.5,
         },
     }
