@@ -97,7 +97,7 @@ fn round(seed: u64) -> Figures {
     let k_low = random.between(1, 20);
     let scan = format!(
         "run data.npy --k-low {k_low} --k-high {} --n-init {} --n-proc {} --seed {} --tol 0 \
-         --max-iter {} --dispatch {} --engine {} --init {} --scale {} --progress json",
+         --max-iter {} --dispatch {} --engine {} --init {} --scale {} --progress json{}",
         k_low + random.below(4),
         random.between(1, 4),
         random.between(1, 4),
@@ -107,6 +107,7 @@ fn round(seed: u64) -> Figures {
         random.one_of(&["plain", "fast"]),
         random.one_of(&["k-means++", "random"]),
         random.one_of(&["standard", "none"]),
+        random.one_of(&["", "", " --gap 1", " --gap 2"]),
     );
     let undisturbed = scratch.kscan(&format!("{scan} --out undisturbed")).run().exits(0);
     let events = undisturbed.events().len() as u64;
@@ -130,16 +131,19 @@ fn round(seed: u64) -> Figures {
         let scan = scratch.kscan(&line).spawn();
         coordinators.push(disturb(&mut random, scan, events, stops, &mut figures));
         assert_no_shared_file(&scratch);
-        let journal = scratch.join("scan/journal.bin");
-        // A worker that was just being started when its coordinator was killed has the journal open,
-        // and so locked, until it has become itself: `resume` does not wait for that yet.
-        let is_free = || File::open(&journal).is_ok_and(|file| file.try_lock_shared().is_ok());
-        if journal.exists() && !is_free() {
-            figures.count("journals locked for a moment");
-            eventually("a journal that nobody has open", is_free);
-        }
-        if journal.exists() && random.one_in(2) {
-            figures.count(damage(&mut random, &journal));
+        let of_references = (0..2).map(|number| format!("scan/gap/r{number:02}/journal.bin"));
+        for name in std::iter::once("scan/journal.bin".to_owned()).chain(of_references) {
+            let journal = scratch.join(&name);
+            // A worker that was just being started when its coordinator was killed has the journal
+            // open, and so locked, until it has become itself: `resume` does not wait for that yet.
+            let is_free = || File::open(&journal).is_ok_and(|file| file.try_lock_shared().is_ok());
+            if journal.exists() && !is_free() {
+                figures.count("journals locked for a moment");
+                eventually("a journal that nobody has open", is_free);
+            }
+            if journal.exists() && random.one_in(2) {
+                figures.count(damage(&mut random, &journal));
+            }
         }
     }
     let line = next(&mut random);
@@ -187,6 +191,7 @@ fn results(scan: &Scan) -> Value {
         "runs": scan.runs().iter().map(run).collect::<Vec<_>>(),
         "best": scan.json["best"],
         "elbow": scan.json["elbow"],
+        "references": scan.json["references"],
     })
 }
 
