@@ -81,7 +81,7 @@ fn the_browser_tells_of_messages_and_requests() {
 #[test]
 fn the_report_of_a_scan_shows_all_of_it() {
     let scratch = Scratch::new();
-    scratch.kscan(DIGITS).run().exits(0);
+    scratch.kscan(&format!("{DIGITS} --gap 2")).run().exits(0);
     let mut browser = Browser::start();
     assert_sound(&mut browser, &scratch.join("scan/report.html"));
     for (selector, expected) in [
@@ -97,6 +97,8 @@ fn the_report_of_a_scan_shows_all_of_it() {
         (".heat tbody td:not(.total)", 10 * (2 + 3 + 4 + 5 + 6 + 7 + 8)),
         ("#timeline .slice", 21),
         ("#criterion-davies-bouldin .value", 7),
+        ("#criterion-gap .value", 7),
+        ("#criterion-gap .error", 7),
         ("#criterion-purity .value", 7),
         ("#runs tbody tr", 21),
         ("#runs tbody a[href$='.a1.jsonl']", 21),
