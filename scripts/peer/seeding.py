@@ -10,9 +10,11 @@ scikit-learn adds its inertia up in float32, which is off by more than runs in t
 differ. So the inertia here is that of its labels and centroids, in float64 by direct differences.
 
 That candidates are drawn in proportion to D² needs no measurement here: kscan draws them by
-rejection from a bound on the exact D², which has no error but the rounding of cumulative sums in
-binary64, n * 2^-53 in total variation at most. A unit test of its seeding holds 200,000 draws
-against the probabilities, to 0.5 % in total variation with the sampling error.
+rejection from a bound on the exact D² (`kscan_kmeans::seeding`), which differs from that by no more
+than the rounding of cumulative sums and random numbers in binary64: some n * 2^-53 in total
+variation, 1e-11 on MNIST. A unit test there, `drawing_follows_squared_distances_either_way`, holds
+200,000 draws against the probabilities: less than 0.5 % apart in total variation, of which 0.15 % is
+what so many exact draws are apart on the average.
 """
 
 import argparse
