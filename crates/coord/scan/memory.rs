@@ -51,10 +51,10 @@ impl Need {
         // What a few columns take while they are looked at, and statistics of 16 bytes a row.
         let statistics = PREPARING_BASE.saturating_add((n as u64).saturating_mul(16));
         let index_built = index.map_or(0, |index| index.bytes_to_build());
-        // Per row labels, distances, bounds and, for lanes of sixteen centroids, kept products;
-        // per centroid its sums, means and what the engine makes of it.
+        // Per row labels, distances, bounds, what seeding knows of candidates and, for lanes of sixteen
+        // centroids, kept scores; per centroid its sums, means and what the engine makes of it.
         let lanes = u64::from(config.k_high.next_multiple_of(16));
-        let per_row = 40 + 8 * lanes;
+        let per_row = 160 + 4 * lanes;
         let per_centroid = 16 * 8 * Rows::stride_of(d) as u64;
         let worker = WORKER_BASE
             .saturating_add(per_row.saturating_mul(n as u64))

@@ -9,7 +9,7 @@ const HEADER_LEN: usize = 4096;
 
 /// The bytes of the header that hold something; of these, its own checksum, the number of rows, of
 /// columns, and the file's length.
-const FIELDS: usize = 256;
+const FIELDS: usize = 232;
 const CHECKSUM: usize = 12;
 const ROWS: usize = 16;
 const COLUMNS: usize = 24;
@@ -61,9 +61,8 @@ fn opened(bytes: &[u8]) -> bool {
     if let Some(index) = map.index() {
         assert_eq!((index.layout.n, index.layout.d), (n, d));
         assert_eq!(index.basis.len(), index.layout.basis_len());
-        assert_eq!(index.coordinates.len(), index.layout.coordinates_len());
-        assert_eq!(index.facts.len(), index.layout.facts_len());
-        assert_eq!(index.deep_facts.len(), index.layout.deep_facts_len());
+        assert_eq!(index.front.len(), index.layout.front_len());
+        assert_eq!(index.rest.len(), index.layout.rest_len());
         assert!((1..=d).contains(&index.layout.components));
     }
     let _ = map.verify();

@@ -176,21 +176,28 @@ multiversion! {
 
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
-fn nearest_two_of_body<const B: usize>(
+fn to_some_body<const B: usize>(
     row: &[f32],
     centroids: &[f64],
     stride: usize,
     labels: &[u32],
-) -> (Nearest, f64) {
-    two_nearest_by::<B>(row, centroids, stride, labels.len(), |index| labels[index])
+    distances: &mut Vec<f64>,
+) {
+    distances.clear();
+    for labels in labels.chunks(B) {
+        // As in `nearest`, the last one stands in for those that are missing.
+        let block = std::array::from_fn(|b| {
+            &centroids[labels[b.min(labels.len() - 1)] as usize * stride..][..stride]
+        });
+        distances.extend_from_slice(&squared_distances::<B>(row, block)[..labels.len()]);
+    }
 }
 
 multiversion! {
-    /// As [`nearest_two`], of those centroids alone that `labels` names, ascending, at least one.
-    pub fn nearest_two_of =
-        nearest_two_of_body(
-            row: &[f32], centroids: &[f64], stride: usize, labels: &[u32],
-        ) -> (Nearest, f64)
+    /// The squared distances of one `row` to those of `centroids`, `[k, stride]`, that `labels` names.
+    pub(crate) fn to_some = to_some_body(
+        row: &[f32], centroids: &[f64], stride: usize, labels: &[u32], distances: &mut Vec<f64>,
+    )
 }
 
 #[inline(always)]

@@ -12,14 +12,36 @@
 //! Ogita, Oishi 2008, "Accurate floating-point summation, part I"). It needs nothing but additions,
 //! so it vectorises everywhere. The sum is rounded to binary64 only when it is read.
 
-use crate::rows::Magnitudes;
-use crate::simd::{Simd, multiversion};
+use crate::rows::{LANES, Magnitudes, RowIndex, Rows};
+use crate::simd::{Simd, multiversion, prefetch};
+use std::ops::Range;
 
 /// Bits that a binary64 holds.
 const PRECISION: i32 = f64::MANTISSA_DIGITS as i32;
 
 /// No data needs more: binary32 spans 277 bits, and 2³² rows leave 20 or more to a limb.
 pub const MAX_LIMBS: usize = 14;
+
+/// Bytes that the columns of all sums take that are worked on at a time, and fewest columns.
+const TILE: usize = 24 << 10;
+const NARROWEST: usize = 32;
+
+/// Rows between asking for values and using them.
+const AHEAD: usize = 6;
+
+/// A row that comes to a sum, from another or from nowhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Change {
+    pub(crate) row: u32,
+    /// [`Self::NOWHERE`] where it is in no sum yet.
+    pub(crate) from: u32,
+    pub(crate) to: u32,
+}
+
+impl Change {
+    /// No sum.
+    pub(crate) const NOWHERE: u32 = u32::MAX;
+}
 
 /// How values are cut into limbs: chosen once for all rows of a data set.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -125,17 +147,23 @@ impl ExactSums {
         subtract_row(simd, &grid, row, sum);
     }
 
-    /// Takes `row`, `[stride]`, out of sum `from` and adds it to sum `to`, cutting it once.
-    ///
-    /// # Panics
-    /// Where the two are the same sum.
-    pub fn exchange(&mut self, simd: Simd, from: usize, to: usize, row: &[f32]) {
+    /// Takes rows out of sums and adds them to others, a few columns at a time: those of all sums
+    /// stay in the nearest cache, however many rows there are.
+    pub(crate) fn exchange_all(&mut self, simd: Simd, rows: Rows<'_>, changes: &[Change]) {
+        let sums = self.values.len() / self.stride;
+        let width = (TILE / (sums * size_of::<f64>())).next_multiple_of(LANES).max(NARROWEST);
+        for first in (0..self.stride).step_by(width) {
+            let columns = first..self.stride.min(first + width);
+            exchange_columns(simd, self, rows, changes, columns);
+        }
+    }
+
+    /// One sum's limbs, `[limbs, stride]`, and another's.
+    #[inline]
+    fn two_mut(&mut self, from: u32, to: u32) -> [&mut [f64]; 2] {
         let length = self.grid.limbs * self.stride;
-        let [from, to] = self
-            .values
-            .get_disjoint_mut([from * length..(from + 1) * length, to * length..(to + 1) * length])
-            .expect("two different sums");
-        exchange_row(simd, &self.grid, row, from, to);
+        let [from, to] = [from, to].map(|j| j as usize * length..(j as usize + 1) * length);
+        self.values.get_disjoint_mut([from, to]).expect("two different sums")
     }
 
     /// Adds the sums of `other`, made for the same grid, `k` and stride.
@@ -216,14 +244,20 @@ fn two_sum(a: f64, b: f64) -> (f64, f64) {
 
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
-fn cut_into(grid: &SumGrid, row: &[f32], sum: &mut [f64], apply: impl Fn(&mut f64, f64)) {
-    let stride = row.len();
+fn cut_into(
+    grid: &SumGrid,
+    row: &[f32],
+    stride: usize,
+    first: usize,
+    sum: &mut [f64],
+    apply: impl Fn(&mut f64, f64),
+) {
     match grid.cutters() {
-        [] => row.iter().zip(sum).for_each(|(&x, sum)| apply(sum, f64::from(x))),
+        [] => row.iter().zip(&mut sum[first..]).for_each(|(&x, sum)| apply(sum, f64::from(x))),
         // The usual case, in one pass over the row.
         &[cutter] => {
             let (high, low) = sum.split_at_mut(stride);
-            for ((&x, high), low) in row.iter().zip(high).zip(low) {
+            for ((&x, high), low) in row.iter().zip(&mut high[first..]).zip(&mut low[first..]) {
                 let x = f64::from(x);
                 let cut = (x + cutter) - cutter;
                 apply(high, cut);
@@ -231,7 +265,7 @@ fn cut_into(grid: &SumGrid, row: &[f32], sum: &mut [f64], apply: impl Fn(&mut f6
             }
         }
         cutters => {
-            for (column, &x) in row.iter().enumerate() {
+            for (column, &x) in (first..).zip(row) {
                 let mut rest = f64::from(x);
                 for (limb, cutter) in cutters.iter().enumerate() {
                     let cut = (rest + cutter) - cutter;
@@ -247,40 +281,75 @@ fn cut_into(grid: &SumGrid, row: &[f32], sum: &mut [f64], apply: impl Fn(&mut f6
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
 fn add_body<const B: usize>(grid: &SumGrid, row: &[f32], sum: &mut [f64]) {
-    cut_into(grid, row, sum, |sum, limb| *sum += limb);
+    cut_into(grid, row, row.len(), 0, sum, |sum, limb| *sum += limb);
 }
 
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
 fn subtract_body<const B: usize>(grid: &SumGrid, row: &[f32], sum: &mut [f64]) {
-    cut_into(grid, row, sum, |sum, limb| *sum -= limb);
+    cut_into(grid, row, row.len(), 0, sum, |sum, limb| *sum -= limb);
+}
+
+multiversion! {
+    /// As [`ExactSums::exchange_all`], of some `columns`.
+    fn exchange_columns = exchange_columns_body(
+        sums: &mut ExactSums, rows: Rows<'_>, changes: &[Change], columns: Range<usize>,
+    )
 }
 
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
-fn exchange_body<const B: usize>(grid: &SumGrid, row: &[f32], from: &mut [f64], to: &mut [f64]) {
-    let stride = row.len();
-    if let &[cutter] = grid.cutters() {
-        // The usual case, in one pass over the row.
-        let (from_high, from_low) = from.split_at_mut(stride);
-        let (to_high, to_low) = to.split_at_mut(stride);
-        let sums = from_high.iter_mut().zip(from_low).zip(to_high.iter_mut().zip(to_low));
-        for (&x, ((from_high, from_low), (to_high, to_low))) in row.iter().zip(sums) {
-            let x = f64::from(x);
-            let cut = (x + cutter) - cutter;
-            *from_high -= cut;
-            *to_high += cut;
-            *from_low -= x - cut;
-            *to_low += x - cut;
+fn exchange_columns_body<const B: usize>(
+    sums: &mut ExactSums,
+    rows: Rows<'_>,
+    changes: &[Change],
+    columns: Range<usize>,
+) {
+    let (grid, stride) = (sums.grid, sums.stride);
+    let values = |change: &Change| &rows.row(RowIndex::new(change.row as usize))[columns.clone()];
+    for (at, change) in changes.iter().enumerate() {
+        if let Some(next) = changes.get(at + AHEAD) {
+            prefetch(values(next));
         }
-    } else {
-        subtract_body::<B>(grid, row, from);
-        add_body::<B>(grid, row, to);
+        let row = values(change);
+        let (from, to) = match change.from {
+            Change::NOWHERE => (&mut [][..], sums.sum_mut(change.to as usize)),
+            from => {
+                let [from, to] = sums.two_mut(from, change.to);
+                (from, to)
+            }
+        };
+        if let &[cutter] = grid.cutters() {
+            // The usual case, in one pass over the row.
+            let (to_high, to_low) = to.split_at_mut(stride);
+            let to = to_high[columns.clone()].iter_mut().zip(&mut to_low[columns.clone()]);
+            if from.is_empty() {
+                for (&x, (high, low)) in row.iter().zip(to) {
+                    let x = f64::from(x);
+                    let cut = (x + cutter) - cutter;
+                    *high += cut;
+                    *low += x - cut;
+                }
+            } else {
+                let (from_high, from_low) = from.split_at_mut(stride);
+                let from =
+                    from_high[columns.clone()].iter_mut().zip(&mut from_low[columns.clone()]);
+                for (&x, ((from_high, from_low), (high, low))) in row.iter().zip(from.zip(to)) {
+                    let x = f64::from(x);
+                    let cut = (x + cutter) - cutter;
+                    *from_high -= cut;
+                    *high += cut;
+                    *from_low -= x - cut;
+                    *low += x - cut;
+                }
+            }
+        } else {
+            cut_into(&grid, row, stride, columns.start, to, |sum, limb| *sum += limb);
+            if !from.is_empty() {
+                cut_into(&grid, row, stride, columns.start, from, |sum, limb| *sum -= limb);
+            }
+        }
     }
-}
-
-multiversion! {
-    fn exchange_row = exchange_body(grid: &SumGrid, row: &[f32], from: &mut [f64], to: &mut [f64])
 }
 
 multiversion! {
@@ -348,21 +417,28 @@ mod tests {
             let grid = SumGrid::for_rows(all.len(), Magnitudes::of(&all));
             let expected = rounded_exactly(&values);
             for simd in available() {
-                // One column of interest; the rest of the row is there for the vector code.
-                let row = |x: f32| [x; 32];
-                let mut forward = ExactSums::new(grid, 2, 32);
+                // One column of interest; the rest of the row is there for the vector code. So many
+                // sums that columns are gone through in several tiles.
+                let (k, width) = (40, 96);
+                let row = |x: f32| [x; 96];
+                let mut forward = ExactSums::new(grid, k, width);
                 for &x in &all { forward.add(simd, 1, &row(x)); }
                 for &x in &removed { forward.subtract(simd, 1, &row(x)); }
-                let mut backward = ExactSums::new(grid, 2, 32);
-                for &x in values.iter().rev() { backward.add(simd, 0, &row(x)); }
-                for &x in &values { backward.exchange(simd, 0, 1, &row(x)); }
+                let padded: Vec<f32> = values.iter().flat_map(|&x| row(x)).collect();
+                let rows = Rows::new(&padded, values.len(), width);
+                let mut backward = ExactSums::new(grid, k, width);
+                let changes = |from, to| -> Vec<Change> {
+                    (0..values.len() as u32).rev().map(|row| Change { row, from, to }).collect()
+                };
+                backward.exchange_all(simd, rows, &changes(Change::NOWHERE, 0));
+                backward.exchange_all(simd, rows, &changes(0, 1));
                 prop_assert_eq!(&forward, &backward);
-                let mut mean = [0.0; 32];
+                let mut mean = [0.0; 96];
                 forward.mean(1, 1, &mut mean);
                 for mean in mean {
                     prop_assert_eq!(mean.to_bits(), (expected + 0.0).to_bits(), "{} {}", mean, expected);
                 }
-                prop_assert!(forward.values[..grid.limbs() * 32].iter().all(|&x| x == 0.0));
+                prop_assert!(forward.values[..grid.limbs() * width].iter().all(|&x| x == 0.0));
             }
         }
     }

@@ -53,6 +53,8 @@ mod threads;
 
 pub use data::{Data, Statistics};
 pub use digest::Digest;
+#[doc(hidden)]
+pub use fast::workloads;
 pub use fit::{Engine, Fit, FitError, Init, Observer, Parameters, fit};
 pub use index::{Index, IndexView, Layout};
 pub use lloyd::{Counters, Iteration, Stop};

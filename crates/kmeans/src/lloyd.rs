@@ -6,7 +6,7 @@
 
 use crate::data::Data;
 use crate::distance;
-use crate::exact_sum::ExactSums;
+use crate::exact_sum::{Change, ExactSums};
 use crate::rows::{RowIndex, Rows};
 use crate::simd::Simd;
 use serde::{Deserialize, Serialize};
@@ -39,9 +39,9 @@ impl fmt::Display for Stop {
 pub struct Counters {
     /// Rows that were looked at.
     pub rows_visited: u64,
-    /// Rows decided by leading coordinates and products kept from an earlier iteration.
+    /// Rows decided with the help of scores kept from an earlier iteration.
     pub by_anchor: u64,
-    /// Rows decided by the coordinates up to each level of the index.
+    /// Rows decided by all their coordinates in the index: by a byte of each, and by two.
     pub by_level: [u64; Self::LEVELS],
     /// Rows decided by the definition.
     pub by_definition: u64,
@@ -53,7 +53,7 @@ pub struct Counters {
 
 impl Counters {
     /// Levels that are counted.
-    pub const LEVELS: usize = 5;
+    pub const LEVELS: usize = 2;
 
     pub(crate) fn add_read(&mut self, coordinates: usize, bytes_each: usize) {
         self.coordinates_read += coordinates as u64;
@@ -116,16 +116,20 @@ impl Clusters {
         self.sizes[label as usize] += 1;
     }
 
-    /// Moves a row from one cluster to another.
-    pub(crate) fn exchange(&mut self, row: &[f32], from: u32, to: u32) {
-        self.sums.exchange(self.simd, from as usize, to as usize, row);
-        self.sizes[from as usize] -= 1;
-        self.sizes[to as usize] += 1;
+    /// Moves rows from one cluster to another.
+    pub(crate) fn exchange_all(&mut self, rows: Rows<'_>, changes: &[Change]) {
+        self.sums.exchange_all(self.simd, rows, changes);
+        for change in changes {
+            if change.from != Change::NOWHERE {
+                self.sizes[change.from as usize] -= 1;
+            }
+            self.sizes[change.to as usize] += 1;
+        }
     }
 
     /// The mean of every cluster, into `means`, `[k, stride]`. A cluster that has stayed empty goes
     /// where the largest is, of equal ones the first (scikit-learn's `_average_centers`).
-    fn means(&self, means: &mut [f64]) {
+    pub(crate) fn means(&self, means: &mut [f64]) {
         let stride = means.len() / self.sizes.len();
         let mut largest = 0;
         for (j, &size) in self.sizes.iter().enumerate() {
@@ -169,7 +173,7 @@ pub(crate) struct Converged {
 }
 
 /// No row has this label: the state before the first iteration.
-const NO_LABEL: u32 = u32::MAX;
+const NO_LABEL: u32 = Change::NOWHERE;
 
 /// Iterates from `centroids`, `[k, stride]`, until a stopping rule holds.
 pub(crate) fn iterate(

@@ -14,7 +14,8 @@ pub enum SimdLevel {
     Portable,
     /// x86-64 with AVX2: 256-bit registers.
     Avx2,
-    /// x86-64 with AVX-512 F, DQ, BW and VL: 512-bit registers.
+    /// x86-64 with AVX-512 F, DQ, BW, VL and VNNI (Intel since 2019, AMD since 2022): 512-bit
+    /// registers.
     Avx512,
 }
 
@@ -33,6 +34,7 @@ impl SimdLevel {
                     && is_x86_feature_detected!("avx512dq")
                     && is_x86_feature_detected!("avx512bw")
                     && is_x86_feature_detected!("avx512vl")
+                    && is_x86_feature_detected!("avx512vnni")
             }
             #[cfg(not(target_arch = "x86_64"))]
             Self::Avx2 | Self::Avx512 => false,
@@ -101,7 +103,7 @@ macro_rules! multiversion {
                 $body::<2>($($arg),*)
             }
             #[cfg(target_arch = "x86_64")]
-            #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl")]
+            #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512vnni")]
             #[allow(clippy::too_many_arguments, reason = "see above")]
             fn avx512($($arg: $ty),*) $(-> $ret)? {
                 $body::<4>($($arg),*)
@@ -121,6 +123,28 @@ macro_rules! multiversion {
     };
 }
 pub(crate) use multiversion;
+
+/// Asks for `values` to be in the cache soon. No result depends on it.
+#[inline]
+pub(crate) fn prefetch<T>(values: &[T]) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        const LINE: usize = 64;
+        let start: *const i8 = values.as_ptr().cast();
+        let before = start.addr() % LINE;
+        for offset in (0..before + size_of_val(values)).step_by(LINE) {
+            let line = start.wrapping_sub(before).wrapping_add(offset);
+            #[expect(unsafe_code, reason = "an instruction")]
+            // SAFETY: every x86-64 processor has the instruction, and it reads nothing.
+            unsafe {
+                _mm_prefetch::<_MM_HINT_T0>(line);
+            };
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = values;
+}
 
 /// Every level of this processor: what a test of equal bits goes through.
 #[cfg(test)]

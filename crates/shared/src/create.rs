@@ -262,8 +262,7 @@ fn add_index(file: &mut MmapMut, layout: &Layout, index: &Index) -> IndexHeader 
         layout.section_mut(file, section).copy_from_slice(values);
     };
     write(Section::Basis, bytemuck::cast_slice(&index.basis));
-    write(Section::Coordinates, bytemuck::cast_slice(&index.coordinates));
-    write(Section::Facts, bytemuck::cast_slice(&index.facts));
-    write(Section::DeepFacts, bytemuck::cast_slice(&index.deep_facts));
+    write(Section::Front, &index.front);
+    write(Section::Rest, bytemuck::cast_slice(&index.rest));
     IndexHeader { layout: index.layout, unit: index.unit, defect: index.defect }
 }

@@ -4,12 +4,12 @@
 //! 0      Header: magic, version, shape, section table, checksums; padded to 4,096 bytes
 //! 4096   sections, each at a multiple of 64: rows f32 [n, stride], center f64 [stride],
 //!        spread f64 [n], spread_cumulative f64 [n], cutters f64 [limbs - 1];
-//!        where there is an index: basis f32, coordinates i16, facts f32, deep facts f32
+//!        where there is an index: basis f32, front u8, rest in blocks of 64 bytes
 //! ```
 
 use bytemuck::{Pod, Zeroable};
 use kscan_kmeans::Rows;
-use kscan_kmeans::index::{Layout as IndexLayout, MAX_LEVELS};
+use kscan_kmeans::index::{Block, Layout as IndexLayout, MAX_LEVELS};
 
 const MAGIC: [u8; 8] = *b"KSCANSHR";
 const VERSION: u32 = 1;
@@ -80,12 +80,11 @@ pub(crate) enum Section {
     SpreadCumulative,
     Cutters,
     Basis,
-    Coordinates,
-    Facts,
-    DeepFacts,
+    Front,
+    Rest,
 }
 
-const SECTIONS: usize = 9;
+const SECTIONS: usize = 8;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
@@ -148,9 +147,8 @@ impl Layout {
             bytes(shape.n, size_of::<f64>())?,
             bytes(limbs.checked_sub(1)?, size_of::<f64>())?,
             bytes(index.map_or(0, |index| index.basis_len()), size_of::<f32>())?,
-            bytes(index.map_or(0, |index| index.coordinates_len()), size_of::<i16>())?,
-            bytes(index.map_or(0, |index| index.facts_len()), size_of::<f32>())?,
-            bytes(index.map_or(0, |index| index.deep_facts_len()), size_of::<f32>())?,
+            index.map_or(0, |index| index.front_len()),
+            bytes(index.map_or(0, |index| index.rest_len()), size_of::<Block>())?,
         ];
         let mut sections = [Place { offset: 0, len: 0 }; SECTIONS];
         let mut end = HEADER_LEN;

@@ -76,9 +76,8 @@ impl SharedMap {
             unit,
             defect,
             basis: bytemuck::cast_slice(section(Section::Basis)),
-            coordinates: bytemuck::cast_slice(section(Section::Coordinates)),
-            facts: bytemuck::cast_slice(section(Section::Facts)),
-            deep_facts: bytemuck::cast_slice(section(Section::DeepFacts)),
+            front: section(Section::Front),
+            rest: bytemuck::cast_slice(section(Section::Rest)),
         })
     }
 

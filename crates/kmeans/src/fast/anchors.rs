@@ -1,126 +1,415 @@
-//! What a row's coordinates behind the first level gave, kept for later iterations.
+//! What is kept of rows that have been looked at, for later iterations.
 //!
-//! A row near a boundary needs its last coordinates in every iteration, though centroids hardly
-//! move. So when it has needed them, the products of all its coordinates behind the first level with
-//! all centroids are kept, with the iteration. Later, the first level's coordinates and these
-//! products make a score, which is off by no more than the row's norm behind the first level times
-//! how far the centroids' coordinates there have *drifted* since ([`super::judge`]). For that, those
-//! coordinates of the last iterations are kept too.
+//! A row near a boundary has to be looked at in every iteration, though centroids hardly move. So its
+//! scores are kept, with the iteration that they are of: its *anchor*. Later only what centroids have
+//! moved since counts: with `delta` the movement of a centroid `v`, its score has changed by
+//!
+//! ```text
+//! |v|² - |v'|² - 2 w·delta,    w·delta  =  y·delta_h  +  e·delta_h + w_t·delta_t
+//! ```
+//!
+//! with `y` the row's leading coordinates, off by `e`, and `w_t`, `delta_t` all that is behind them, of
+//! which only norms are known. Errors are relative to movements, which become small; so a byte for
+//! each leading coordinate is enough.
+//!
+//! The scores that are kept are *lower bounds*, but for some lanes, the row's `sharp` ones, in which
+//! they are upper bounds too. Those alone can be found nearest by an anchor. A common offset of all
+//! of a row's scores means nothing, as only differences are compared, except for the row's own
+//! distance, for which `base` has room.
+//!
+//! # Rounding
+//!
+//! As `|y + e| <= |w|`, with the movement `delta` known up to `r` (of the product with the basis, then
+//! and now) and rounded to bytes with an error `q`, a score is off by at most
+//!
+//! ```text
+//! 2 [ |w_t| |delta_t|  +  |e| |delta_h|  +  |w| (|q| + |r|) ]  +  rounding
+//! ```
+//!
+//! where `|delta_t|² <= |delta|² - (|delta_h| - |r|)²`, and `|delta|` is taken from the centroids in
+//! binary32, which adds a relative 2^-24 of their norms.
 
-use super::kernel::{LANES, prefetch};
-use super::project::{Projected, distance_from, moved};
-use super::weigh::{Behind, Table};
-use crate::index::IndexView;
-use crate::simd::Simd;
+use super::judge::{BLOWN, ROUNDING, Ranges};
+use super::kernel::{FOUR, LANES, Sums32};
+use super::lines::Lines;
+use super::project::{Centroids, FAR, Lanes, UNDERFLOW};
+use super::weigh::Bytes;
+use crate::index::{BIAS, Facts, IndexView, up};
+use crate::simd::{Simd, multiversion, prefetch};
+use bytemuck::{Pod, Zeroable};
 
-/// Iterations after which an anchor is forgotten.
-const MEMORY: usize = 24;
+/// Iterations that anchors can be of at a time, at most.
+const SLOTS: usize = 96;
 
-/// With more lanes, anchors would take more memory than the coordinates that they save.
-const MOST_LANES: usize = 2 * LANES;
+/// Bytes that the centroids of all those iterations may take, and how many there are at least.
+const ROOM: usize = 8 << 20;
+const FEWEST: usize = 8;
 
-pub(super) struct Anchors {
-    lanes: usize,
-    /// Coordinates of a centroid, in all levels and in the first.
-    width: usize,
-    first: usize,
-    /// The number of this iteration, from 1.
-    now: u32,
-    /// Each row's iteration, 0 for none, and its products, `[n, lanes]`.
-    since: Vec<u32>,
-    products: Vec<f32>,
-    /// For iteration `i`, at `i % MEMORY`: coordinates of centroids behind the first level, and
-    /// each lane's drift from there to now.
-    history: Vec<Past>,
+/// In so many iterations the movement since an earlier one is measured once; in between, what
+/// centroids have moved in each is added to it.
+const MEASURE: usize = 8;
+
+/// Most groups of lanes: their sharp ones fill a note.
+const MOST_GROUPS: usize = 16;
+
+/// What is known of a row before it is looked at: a cache line.
+#[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
+#[repr(C)]
+pub(super) struct Note {
+    /// As in [`crate::index::Facts`]: the scale and error of the first level, and norms.
+    pub(super) scale: f32,
+    pub(super) norm: f32,
+    pub(super) tail: f32,
+    pub(super) error: f32,
+    /// What a score and the squared norm have to be blown up by to bound the squared distance.
+    pub(super) base: f32,
+    /// The iteration that scores are of is `slot`'s, as long as that is of this generation.
+    slot: u32,
+    generation: u32,
+    /// How far the upper bound of a sharp score may be above the lower one.
+    pub(super) blur: f32,
+    /// A bit for each lane whose score is an upper bound too.
+    pub(super) sharp: [u16; MOST_GROUPS],
 }
 
-#[derive(Clone, Default)]
-struct Past {
-    iteration: u32,
-    /// Rows with an anchor of that iteration.
-    rows: u32,
-    values: Vec<f32>,
-    drift: Vec<f32>,
+/// A note, or the scores of a group.
+type Line = Lanes;
+
+const _: () = assert!(size_of::<Note>() == size_of::<Line>(), "records are made of equal lines");
+
+pub(super) struct Anchors {
+    groups: usize,
+    /// `[n, 1 + groups]`: the note, and scores of all lanes.
+    records: Lines<Line>,
+    slots: Vec<Slot>,
+    /// The last of these is of no iteration: all that it says is that nothing is known.
+    tables: Vec<Table>,
+    /// The slot of this iteration.
+    now: usize,
+    iteration: usize,
+}
+
+/// Centroids as they were in an iteration.
+#[derive(Debug, Clone)]
+struct Slot {
+    generation: u32,
+    /// How many anchors are of it.
+    count: usize,
+    centroids: Option<Centroids>,
+    /// At least how far each has moved since, behind the leading coordinates.
+    tails: Vec<f64>,
+}
+
+/// How centroids have moved since an iteration.
+#[derive(Debug, Clone)]
+pub(super) struct Table {
+    /// Movements of leading coordinates, and what sums with them start with.
+    bytes: Lines<i8>,
+    starts: Vec<Sums32>,
+    pub(super) lanes: Vec<Movements>,
+}
+
+/// For a group of lanes:
+#[derive(Debug, Clone, Copy, Default)]
+#[repr(align(64))]
+pub(super) struct Movements {
+    /// what scores have changed by, but for the product;
+    pub(super) squares: Lanes,
+    /// -2 times what the bytes are multiples of;
+    pub(super) factors: Lanes,
+    /// and what a row's error, tail, and norm are multiplied by, as its bounds.
+    pub(super) errors: Lanes,
+    pub(super) tails: Lanes,
+    pub(super) norms: Lanes,
+    /// What rounding may amount to.
+    pub(super) rounding: Lanes,
+}
+
+impl Table {
+    fn new(groups: usize, front: usize) -> Self {
+        Self {
+            bytes: Lines::zeros(groups * front * LANES),
+            starts: vec![[0; LANES]; groups],
+            lanes: vec![Movements::default(); groups],
+        }
+    }
+
+    /// The bytes of a group, and what sums with them start with.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
+    pub(super) fn group(&self, group: usize) -> (&[i8], &Sums32) {
+        let length = self.bytes.len() / self.starts.len();
+        (&self.bytes[group * length..][..length], &self.starts[group])
+    }
 }
 
 impl Anchors {
-    /// `None` where anchors make no sense: with one level, rows with parts outside the basis, or
-    /// many centroids.
+    /// `None` where anchors would take more than half of the memory that the rows themselves do.
     pub(super) fn new(index: &IndexView<'_>, lanes: usize) -> Option<Self> {
         let layout = index.layout;
-        let sensible = layout.levels() > 1 && layout.is_whole() && lanes <= MOST_LANES;
-        sensible.then(|| Self {
-            lanes,
-            width: layout.width(),
-            first: layout.widths[0],
+        let groups = lanes / LANES;
+        if groups > MOST_GROUPS || (1 + groups) * LANES > layout.d / 2 {
+            return None;
+        }
+        let records = Lines::zeros(layout.n * (1 + groups));
+        let slots = (ROOM / (lanes * layout.d * size_of::<f32>())).clamp(FEWEST, SLOTS);
+        let mut tables = vec![Table::new(groups, layout.widths[0]); slots + 1];
+        for lanes in &mut tables[slots].lanes {
+            lanes.rounding = [FAR; LANES];
+        }
+        Some(Self {
+            groups,
+            records,
+            // No note is of generation 1 yet.
+            slots: vec![
+                Slot { generation: 1, count: 0, centroids: None, tails: Vec::new() };
+                slots
+            ],
+            tables,
             now: 0,
-            since: vec![0; layout.n],
-            products: vec![0.0; layout.n * lanes],
-            history: vec![Past::default(); MEMORY],
+            iteration: 0,
         })
     }
 
     /// A new iteration begins, with these centroids.
-    pub(super) fn advance(&mut self, simd: Simd, projected: &Projected) {
-        self.now += 1;
-        for past in &mut self.history {
-            if past.rows == 0 || past.iteration + MEMORY as u32 <= self.now {
-                past.rows = 0;
-                continue;
-            }
-
-            past.drift.clear();
-            let then = past.values.as_chunks::<LANES>().0.chunks_exact(self.width);
-            let now = projected.values.as_chunks::<LANES>().0.chunks_exact(self.width);
-            for (then, now) in then.zip(now) {
-                let mut squares = [0.0; LANES];
-                moved(simd, &then[self.first..], &now[self.first..], &mut squares);
-                past.drift.extend(squares.map(|square| distance_from(square, projected.reach)));
-            }
+    pub(super) fn advance(&mut self, simd: Simd, centroids: &Centroids) {
+        self.iteration += 1;
+        let mut steps = vec![f64::INFINITY; centroids.k];
+        if let Some(before) = &self.slots[self.now].centroids {
+            let whole = before.distances(simd, centroids);
+            steps.fill(0.0);
+            self.tables[self.now].set(simd, before, centroids, &mut steps, Some(&whole));
         }
-        let current = &mut self.history[self.now as usize % MEMORY];
-        current.iteration = self.now;
-        current.rows = 0;
-        current.values.clear();
-        current.values.extend_from_slice(&projected.values);
-        current.drift.clear();
-        current.drift.resize(self.lanes, 0.0);
+        for (at, (slot, table)) in self.slots.iter_mut().zip(&mut self.tables).enumerate() {
+            let Some(then) = slot.centroids.as_ref().filter(|_| slot.count > 0) else { continue };
+            let is_due = (self.iteration + at).is_multiple_of(MEASURE);
+            let whole = is_due.then(|| then.distances(simd, centroids));
+            for (tail, step) in slot.tails.iter_mut().zip(&steps) {
+                *tail = (*tail + step) * (1.0 + 1e-12);
+            }
+            table.set(simd, then, centroids, &mut slot.tails, whole.as_deref());
+        }
+        // Where none is free, the one with the fewest anchors is given up.
+        let fewest =
+            (0..self.slots.len()).min_by_key(|&at| self.slots[at].count).expect("there are slots");
+        self.now = fewest;
+        let slot = &mut self.slots[fewest];
+        slot.generation += 1;
+        slot.count = 0;
+        slot.tails.clear();
+        slot.tails.resize(centroids.k, 0.0);
+        match &mut slot.centroids {
+            Some(then) => then.clone_from(centroids),
+            then => *then = Some(centroids.clone()),
+        }
     }
 
     /// What is known so far cannot be used any more.
     pub(super) fn forget(&mut self) {
-        self.history.iter_mut().for_each(|past| past.rows = 0);
-        self.since.fill(0);
-    }
-
-    /// The row's products and the drift of all lanes since, if it has an anchor.
-    #[inline]
-    pub(super) fn get(&self, row: u32) -> Option<Behind<'_>> {
-        let since = self.since[row as usize];
-        if since == 0 || since + MEMORY as u32 <= self.now {
-            return None;
+        for slot in &mut self.slots {
+            slot.generation += 1;
+            slot.count = 0;
         }
-        let drift = &self.history[since as usize % MEMORY].drift;
-        let products = &self.products[row as usize * self.lanes..][..self.lanes];
-        Some(Behind { products, gaps: Table::common(drift), tails: drift })
     }
 
-    /// Asks for the products of `row`, if it has an anchor, to be in the cache soon.
+    /// Whether nothing is known of any row.
+    pub(super) fn are_none(&self) -> bool {
+        self.slots.iter().enumerate().all(|(at, slot)| slot.count == 0 || at == self.now)
+    }
+
+    /// What is known of `row`, and of the iteration that it is of.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
+    pub(super) fn note(&self, row: u32) -> (&Note, &Table) {
+        let note: &Note = bytemuck::cast_ref(&self.records[row as usize * (1 + self.groups)]);
+        let is_known = self.slots[note.slot as usize].generation == note.generation;
+        (note, &self.tables[if is_known { note.slot as usize } else { self.slots.len() }])
+    }
+
+    /// The scores of `row`, of a group of lanes.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
+    pub(super) fn scores(&self, row: u32, group: usize) -> &Lanes {
+        &self.records[row as usize * (1 + self.groups) + 1 + group]
+    }
+
+    /// Asks for what is known of `row` to be in the cache soon.
     #[inline]
     pub(super) fn prefetch(&self, row: u32) {
-        if self.since[row as usize] != 0 {
-            prefetch(&self.products[row as usize * self.lanes..][..self.lanes]);
+        prefetch(&self.records[row as usize * (1 + self.groups)..][..=self.groups]);
+    }
+
+    /// Keeps scores of `row` in this iteration: the `ranges` that were found of it, as row `i` of them,
+    /// by these `bytes`, with `best` nearest.
+    pub(super) fn keep(
+        &mut self,
+        row: u32,
+        facts: &Facts,
+        ranges: &Ranges,
+        i: usize,
+        best: u32,
+        bytes: Bytes,
+    ) {
+        let base = ranges.base[i] - facts.norm * facts.norm + ranges.slack[i];
+        let blur = if bytes == Bytes::Both { ranges.blur(i) } else { 0.0 };
+        let (note, scores) = self.put(row, facts, base, blur);
+        for (scores, low) in scores.iter_mut().zip(&*ranges.low_of_rows) {
+            *scores = low[i];
+        }
+        if bytes == Bytes::Both {
+            note.sharp.fill(u16::MAX);
+        } else {
+            // The others would be too far off: it is the best alone whose upper bound is kept, in its
+            // place.
+            let (group, lane) = (best as usize / LANES, best as usize % LANES);
+            note.sharp[group] = 1 << lane;
+            scores[group][lane] = ranges.most(i, best);
         }
     }
 
-    /// Keeps `products`, `[lanes]`, for `row`.
-    pub(super) fn put(&mut self, row: u32, products: &[f32]) {
-        let since = &mut self.since[row as usize];
-        if *since != 0 && *since + (MEMORY as u32) > self.now {
-            self.history[*since as usize % MEMORY].rows -= 1;
+    /// Keeps `scores` of `row`, those of the `sharp` lanes by the definition.
+    pub(super) fn keep_defined(&mut self, row: u32, facts: &Facts, scores: &[f32], sharp: &[u32]) {
+        let (note, kept) = self.put(row, facts, 0.0, 0.0);
+        for (kept, scores) in kept.iter_mut().zip(scores.as_chunks().0) {
+            *kept = *scores;
         }
-        *since = self.now;
-        self.history[self.now as usize % MEMORY].rows += 1;
-        self.products[row as usize * self.lanes..][..self.lanes].copy_from_slice(products);
+        for &lane in sharp {
+            note.sharp[lane as usize / LANES] |= 1 << (lane as usize % LANES);
+        }
     }
+
+    /// What is known of `row` is of this iteration from now on; its scores and sharp lanes, of which
+    /// there are none yet, are to follow.
+    #[inline]
+    fn put(&mut self, row: u32, facts: &Facts, base: f32, blur: f32) -> (&mut Note, &mut [Lanes]) {
+        let record = &mut self.records[row as usize * (1 + self.groups)..][..=self.groups];
+        let (note, scores) = record.split_first_mut().expect("a record has a note");
+        let note: &mut Note = bytemuck::cast_mut(note);
+        let before = &mut self.slots[note.slot as usize];
+        if before.generation == note.generation {
+            before.count -= 1;
+        }
+        let slot = &mut self.slots[self.now];
+        slot.count += 1;
+        *note = Note {
+            scale: facts.scales[0],
+            norm: facts.norm,
+            tail: facts.tail,
+            error: facts.front_error,
+            base,
+            slot: self.now as u32,
+            generation: slot.generation,
+            blur,
+            sharp: [0; MOST_GROUPS],
+        };
+        (note, scores)
+    }
+}
+
+impl Table {
+    /// Measures how centroids have moved from `then` to `now`: behind the leading coordinates by no more
+    /// than `tails`, which are set where it is known how far each has moved on the `whole`.
+    fn set(
+        &mut self,
+        simd: Simd,
+        then: &Centroids,
+        now: &Centroids,
+        tails: &mut [f64],
+        whole: Option<&[f64]>,
+    ) {
+        let front = now.front;
+        for group in 0..self.starts.len() {
+            let at = group * front..(group + 1) * front;
+            let mut moved = Moved::default();
+            let (then_heads, now_heads) = (&then.heads[at.clone()], &now.heads[at]);
+            let bytes = &mut self.bytes[group * front * LANES..][..front * LANES];
+            to_bytes(simd, then_heads, now_heads, bytes.as_chunks_mut().0, &mut moved);
+            self.starts[group] = moved.start;
+            for (lane, j) in (group * LANES..now.k.min((group + 1) * LANES)).enumerate() {
+                let norms = then.norms[j] + now.norms[j];
+                let rounding = norms / f64::from(1 << 23);
+                // Sums of few squares in binary32 are off by less than a relative 1e-4.
+                let known = f64::from(moved.squares[lane]).sqrt();
+                let at_most = known * (1.0 + 1e-4) + UNDERFLOW;
+                // Of the products, and of the difference in binary32.
+                let error = then.head_errors[j] + now.head_errors[j] + rounding;
+                let inside = (known * (1.0 - 1e-4) - error).max(0.0);
+                if let Some(whole) = whole {
+                    tails[j] = (whole[j] * whole[j] - inside * inside).max(0.0).sqrt();
+                }
+                let off = f64::from(moved.errors[lane]).sqrt() + known * 1e-6 + UNDERFLOW;
+                let by = |norm: f64| up(2.0 * f64::from(BLOWN) * norm);
+                let lanes = &mut self.lanes[group];
+                lanes.squares[lane] = (now.squares[j] - then.squares[j]) as f32;
+                lanes.factors[lane] = -2.0 * moved.scales[lane];
+                lanes.errors[lane] = by(at_most);
+                lanes.tails[lane] = by(tails[j]);
+                lanes.norms[lane] = by(off * (1.0 + 1e-4) + error);
+                lanes.rounding[lane] = by(f64::from(ROUNDING) * norms * norms);
+            }
+        }
+    }
+}
+
+/// Movements of a group's leading coordinates.
+#[derive(Debug, Default)]
+struct Moved {
+    /// What bytes are multiples of, and what sums with them start with.
+    scales: Lanes,
+    start: Sums32,
+    /// Squared norms, and squared errors of the bytes.
+    squares: Lanes,
+    errors: Lanes,
+}
+
+multiversion! {
+    /// The differences of `now` and `then`, `[front]`, in `bytes`, `[front / 4]`.
+    fn to_bytes = to_bytes_body(
+        then: &[Lanes], now: &[Lanes], bytes: &mut [[i8; FOUR]], moved: &mut Moved,
+    )
+}
+
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
+fn to_bytes_body<const B: usize>(
+    then: &[Lanes],
+    now: &[Lanes],
+    bytes: &mut [[i8; FOUR]],
+    moved: &mut Moved,
+) {
+    let (mut largest, mut squares) = ([0.0_f32; LANES], [0.0_f32; LANES]);
+    for (then, now) in then.iter().zip(now) {
+        for lane in 0..LANES {
+            let difference = (now[lane] - then[lane]).abs();
+            largest[lane] = if difference > largest[lane] { difference } else { largest[lane] };
+            squares[lane] += difference * difference;
+        }
+    }
+    let (mut scales, mut inverses) = ([0.0_f32; LANES], [0.0_f32; LANES]);
+    for lane in 0..LANES {
+        let scale = largest[lane] / 127.0;
+        // What is too small to be divided by is left out as a whole.
+        let counts = scale > f32::MIN_POSITIVE;
+        scales[lane] = if counts { scale } else { 0.0 };
+        inverses[lane] = if counts { 1.0 / scale } else { 0.0 };
+    }
+    let (mut errors, mut start) = ([0.0_f32; LANES], [0_i32; LANES]);
+    let fours = then.as_chunks::<4>().0.iter().zip(now.as_chunks::<4>().0);
+    for ((then, now), bytes) in fours.zip(bytes) {
+        let mut words = [0_u32; LANES];
+        for (i, (then, now)) in then.iter().zip(now).enumerate() {
+            for lane in 0..LANES {
+                let difference = now[lane] - then[lane];
+                // Adding 1.5 * 2^23 rounds, and leaves the integer in the lowest bits.
+                let rounded = difference * inverses[lane] + 12_582_912.0;
+                let off = difference - scales[lane] * (rounded - 12_582_912.0);
+                errors[lane] += off * off;
+                let low = rounded.to_bits() & 0xff;
+                start[lane] -= BIAS * i32::from(low as i8);
+                words[lane] |= low << (8 * i);
+            }
+        }
+        *bytes = bytemuck::cast(words);
+    }
+    *moved = Moved { scales, start, squares, errors };
 }

@@ -7,7 +7,7 @@
 //! groups of its own: one over the runner-up `b`, which what `a` and `b` have moved must reach, and
 //! one over all the rest. Instead of moving bounds in every iteration, each centroid keeps the sum
 //! of its movements and of those of the fastest other, and each row the values that these may reach
-//! ([`Limit`]): its leads plus the sums at the time of the look.
+//! ([`Limits`]): its leads plus the sums at the time of the look.
 //!
 //! # Rounding
 //!
@@ -18,9 +18,11 @@
 //! taken off the lead; since then `D_a` has grown by no more than what was travelled. `travelled`
 //! is rounded up and a row's limit down to binary32 for the comparison.
 
+use super::kernel;
 use crate::index::up;
 use crate::rows::LANES;
 use crate::simd::{Simd, multiversion};
+use std::ops::Range;
 
 /// How much nearer a row is to its centroid than to others, in units.
 #[derive(Debug, Clone, Copy, Default)]
@@ -39,20 +41,22 @@ impl Lead {
     }
 }
 
-/// What movements may add up to before a row has to be looked at.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Limit {
-    /// Those of its own centroid and of the runner-up.
-    near: f32,
-    runner_up: u32,
+/// What movements may add up to before rows have to be looked at, `[n]` each.
+#[derive(Debug)]
+pub(super) struct Limits {
+    /// Those of a row's own centroid and of the runner-up.
+    near: Vec<f32>,
+    runner_up: Vec<u32>,
     /// Those of its own and of the fastest other.
-    rest: f32,
+    rest: Vec<f32>,
 }
 
-impl Limit {
-    /// Of a row that has to be looked at in any case.
-    pub(super) const NONE: Self =
-        Self { near: f32::NEG_INFINITY, runner_up: 0, rest: f32::NEG_INFINITY };
+impl Limits {
+    /// Of `n` rows that have to be looked at in any case.
+    pub(super) fn none(n: usize) -> Self {
+        let none = vec![f32::NEG_INFINITY; n];
+        Self { near: none.clone(), runner_up: vec![0; n], rest: none }
+    }
 }
 
 /// Room for every relative rounding above.
@@ -66,15 +70,9 @@ pub(super) struct Travel {
     /// Each centroid's own movements, and those together with the fastest other's.
     own: Vec<f64>,
     travelled: Vec<f64>,
-    /// The same, rounded up, and what the last iteration added.
-    sums: Vec<Sums>,
-    steps: Vec<Sums>,
-}
-
-#[derive(Debug, Clone, Copy, Default)]
-struct Sums {
-    own: f32,
-    travelled: f32,
+    /// The same, rounded up, with room for a whole group of lanes.
+    own_sums: Vec<f32>,
+    travelled_sums: Vec<f32>,
 }
 
 impl Travel {
@@ -85,8 +83,8 @@ impl Travel {
             last: Vec::new(),
             own: vec![0.0; k],
             travelled: vec![0.0; k],
-            sums: vec![Sums::default(); k],
-            steps: vec![Sums::default(); k],
+            own_sums: vec![0.0; k.next_multiple_of(LANES)],
+            travelled_sums: vec![0.0; k.next_multiple_of(LANES)],
         }
     }
 
@@ -119,54 +117,48 @@ impl Travel {
         }
         for j in 0..moved.len() {
             let other = if j == fastest { second } else { moved[fastest] };
-            let step = Sums { own: moved[j] as f32, travelled: (moved[j] + other) as f32 };
             let add = |sum: f64, moved: f64| (sum + moved * GROWTH) * (1.0 + 1e-15);
             self.own[j] = add(self.own[j], moved[j]);
             self.travelled[j] = add(self.travelled[j], moved[j] + other);
-            self.sums[j] = Sums { own: up(self.own[j]), travelled: up(self.travelled[j]) };
-            self.steps[j] = step;
+            self.own_sums[j] = up(self.own[j]);
+            self.travelled_sums[j] = up(self.travelled[j]);
         }
     }
 
-    /// For how many iterations like the last one a row of centroid `label` with this `lead` needs
-    /// no look.
-    pub(super) fn outlook(&self, label: u32, lead: &Lead) -> f32 {
-        let step = &self.steps[label as usize];
-        let near = lead.near / (step.own + self.steps[lead.runner_up as usize].own);
-        near.min(lead.rest / step.travelled)
-    }
-
-    /// The limit of a row of centroid `label` with this `lead`. Leads that are not above 0 make the
-    /// row be looked at in the next iteration.
-    pub(super) fn limit(&self, label: u32, lead: &Lead) -> Limit {
+    /// Sets the limit of a `row` of centroid `label` with this `lead`. Leads that are not above 0
+    /// make the row be looked at in the next iteration.
+    #[inline]
+    pub(super) fn limit(&self, limits: &mut Limits, row: u32, label: u32, lead: &Lead) {
+        let row = row as usize;
+        let own = self.own_sums[label as usize];
+        let runner_up = self.own_sums[lead.runner_up as usize];
         let leads = lead.near > 0.0 && lead.rest > 0.0;
-        if !leads {
-            return Limit::NONE;
-        }
-        let sums = &self.sums[label as usize];
-        let runner_up = self.sums[lead.runner_up as usize].own;
         // Numbers rounded up by 2^-23, two sums of them, and the scan's one: below 5e-7 together,
         // as none is negative.
-        Limit {
-            near: (lead.near + (sums.own + runner_up)) * (1.0 - 5e-7),
-            runner_up: lead.runner_up,
-            rest: (lead.rest + sums.travelled) * (1.0 - 5e-7),
-        }
+        let near = (lead.near + (own + runner_up)) * (1.0 - 5e-7);
+        let rest = (lead.rest + self.travelled_sums[label as usize]) * (1.0 - 5e-7);
+        limits.near[row] = if leads { near } else { f32::NEG_INFINITY };
+        limits.runner_up[row] = lead.runner_up;
+        limits.rest[row] = rest;
     }
 
-    /// Appends to `found` the rows, counted from `first`, that have reached their limits.
+    /// Appends to `found` those of `rows` that have reached their limits.
     pub(super) fn reached(
         &self,
         simd: Simd,
-        first: usize,
-        limits: &[Limit],
+        limits: &Limits,
+        rows: Range<usize>,
         labels: &[u32],
         found: &mut Vec<u32>,
     ) {
-        let start = found.len();
-        found.resize(start + limits.len(), 0);
-        let count = scan(simd, &self.sums, first as u32, limits, labels, &mut found[start..]);
-        found.truncate(start + count);
+        let sums = kernel::Sums { own: &self.own_sums, travelled: &self.travelled_sums };
+        let limits = kernel::Reach {
+            near: &limits.near[rows.clone()],
+            runner_up: &limits.runner_up[rows.clone()],
+            rest: &limits.rest[rows.clone()],
+            labels,
+        };
+        kernel::reached(simd, &sums, &limits, rows.start as u32, found);
     }
 }
 
@@ -190,34 +182,6 @@ fn replace_body<const B: usize>(last: &mut [f64], centroid: &[f64]) -> f64 {
     sums.iter().sum()
 }
 
-multiversion! {
-    /// Writes the rows whose limits are not above the sums of their centroids; returns how many.
-    fn scan = scan_body(
-        sums: &[Sums], first: u32, limits: &[Limit], labels: &[u32], found: &mut [u32],
-    ) -> usize
-}
-
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
-fn scan_body<const B: usize>(
-    sums: &[Sums],
-    first: u32,
-    limits: &[Limit],
-    labels: &[u32],
-    found: &mut [u32],
-) -> usize {
-    let mut count = 0;
-    for (row, (limit, &label)) in (first..).zip(limits.iter().zip(labels)) {
-        found[count] = row;
-        // A row without a label yet has no limit either.
-        let own = sums.get(label as usize).copied().unwrap_or_default();
-        let near = own.own + sums[limit.runner_up as usize].own;
-        let stays = limit.near > near && limit.rest > own.travelled;
-        count += usize::from(!stays);
-    }
-    count
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -230,7 +194,8 @@ mod tests {
         travel.advance(simd, &centroids);
         let labels = [0, 1, 1, 2, 2, 0];
         let lead = |near, runner_up, rest| Lead { near, runner_up, rest };
-        let limits: Vec<Limit> = [
+        let mut limits = Limits::none(16);
+        for (row, lead) in [
             Lead::over_all(0.5),
             Lead::over_all(0.3),
             Lead::over_all(0.31),
@@ -240,12 +205,13 @@ mod tests {
             lead(0.29, 1, 0.9),
         ]
         .iter()
-        .zip(labels)
-        .map(|(lead, label)| travel.limit(label, lead))
-        .collect();
+        .enumerate()
+        {
+            travel.limit(&mut limits, 10 + row as u32, labels[row], lead);
+        }
         let reached = |travel: &Travel| {
             let mut found = Vec::new();
-            travel.reached(simd, 10, &limits, &labels, &mut found);
+            travel.reached(simd, &limits, 10..16, &labels, &mut found);
             found
         };
         assert_eq!(reached(&travel), [13], "no lead is no promise");

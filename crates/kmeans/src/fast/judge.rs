@@ -2,237 +2,183 @@
 //!
 //! In the notation of [`crate::index`] and [`super::project`]: a row is `w ~ (y + e, t)` and a
 //! centroid `v ~ (z + f, s)`. Their squared distance is `|w|² + |v|² - 2 w·v`, so what tells two
-//! centroids apart is the *score* `|v|² - 2 w·v`, of which `g = |v|² - 2 y_p·z_p` is computed, `p`
-//! being the coordinates up to some level, and `b` those behind. Then, exactly,
+//! centroids apart is the *score* `|v|² - 2 w·v`. Where coordinates are looked at ([`super::weigh`]),
+//! `g = |v|² - 2 y·z` is known of that. Let `r` be any point, the *reference*: the centroid that the
+//! row belonged to, or 0. As `w·v = y·z + e·z + w·f + t·s` in these coordinates, by Cauchy and
+//! Schwarz, up to a number that is the same for all centroids of a row (`2 e·r`, `2 t·r_t`), the
+//! true score of centroid `j` is `g_j` give or take
 //!
 //! ```text
-//! D_j² - D_a² = g_j - g_a - 2 [ y_b·(z_j - z_a)_b + t·(s_j - s_a)      behind the level
-//!                             + e·(z_j - z_a) + (y + e)·(f_j - f_a) ]  error of coordinates
+//! b_j = 2 [ |e| |z_j - r|  +  |w| |f_j|  +  |t| (|s_j| + |r_t|) ]  +  rounding
 //! ```
 //!
-//! and, by Cauchy and Schwarz, as `|y + e| <= |w|`,
+//! Where low bytes of row and centroid are not multiplied with each other, though other products
+//! with them are taken, the product of both norms is added. Where the score is an earlier iteration's,
+//! `b_j` is what [`super::anchors`] says.
+//!
+//! Centroid `a` is nearest for certain where `g_a + b_a < g_j - b_j` for every other `j`, and then
+//! `D_j² - D_a²` is at least the difference. With what is the same for all bounded in its turn,
 //!
 //! ```text
-//! D_j² - D_a² >= g_j - g_a - 2 |(y_b, t)| gap_b(a, j) - 2 |e| gap(a, j) - 2 |w| (|f_a| + |f_j|) - slop
-//! D_a²        <= |w|² + g_a + 2 |(y_b, t)| |(z_a,b , s_a)| + 2 |e| |v_a| + 2 |w| |f_a| + slop
+//! D_a² <= |w|² + g_a + b_a + 2 [ |e| |r| + |t| |r_t| ]
 //! ```
-//!
-//! Where products behind the first level are known from an earlier iteration, against centroids
-//! `z'` (an *anchor*), they are added to the score, and `gap_b(a, j)` and `|z_a,b|` become
-//! `|(z_j - z'_j)_b| + |(z_a - z'_a)_b|` and `|(z_a - z'_a)_b|`: how far those centroids have
-//! drifted.
 //!
 //! # Rounding
 //!
-//! Integer products are exact. A score passes through at most 12 roundings to binary32 (`|v|²`;
-//! two or three for each level's product; one for each addition; the anchor's two additions), each
-//! of a number below `(|w| + |v|)²`, and the difference of two one more: `slop` = 16 * 2^-24 times
-//! that for either of the two, plus what underflow can lose. The bounds themselves are rounded to nearest: they are blown
-//! up by a relative `1e-5`.
+//! Integer products are exact. A score passes through at most 15 roundings to binary32 (`|v|²`; four
+//! of each level's product, but the products of all levels together are no larger than one; one for
+//! each addition; what an anchor's score passed when it was kept; the last two for `g ± b` and for the
+//! difference), each of a number below `(|w| + |v|)² <= 2 |w|² + 2 |v|²`: `b` has 16 * 2^-24 times
+//! that. What underflow can lose is added too. The bounds themselves are rounded to nearest: they are
+//! blown up by a relative `1e-5`.
 //!
 //! The definition's own rounding (a relative `(d / 16 + 8) 2^-53` of each squared distance, below
-//! `1e-9` for any `d` under 2²⁷) is within `slop` too, for `D_a² <= (|w| + |v_a|)²`: so a positive
-//! bound decides the label, and the lead for [`super::bounds`] follows from
+//! `1e-9` for any `d` under 2²⁷) is within that too, for `D_a² <= (|w| + |v_a|)²`: so a positive
+//! margin decides the label, and the lead for [`super::bounds`] follows from
 //! `D_j - D_a = (D_j² - D_a²) / (D_j + D_a)`, which falls with `D_a` and rises with the numerator.
 
-use super::bounds::Lead;
-use super::kernel::{LANES, Products, ROWS};
-use super::project::{Lanes, Projected};
-use super::weigh::{self, Behind, Lot, ROUNDING, Sides, Weighed};
-use crate::index::Facts;
+use super::kernel::{self, LANES, ROWS};
+use super::lines::Lines;
+use super::project::Lanes;
 use crate::simd::{Simd, multiversion};
 
 /// Room for rounding in the bounds.
 pub(super) const BLOWN: f32 = 1.0 + 1e-5;
 
+/// Times the squares of both norms, and 2: what rounding of a score may amount to.
+pub(super) const ROUNDING: f32 = 16.0 / 16_777_216.0;
+
+/// More than underflow can take from a score.
+pub(super) const LEAST: f32 = 1e-35;
+
 /// Margins above this, as of lanes without a centroid, are cut to it: their squares stay finite.
 const MOST: f32 = 1e15;
 
-/// What was found out about a row.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Verdict {
-    /// The lane with the smallest score.
-    pub(super) best: u32,
-    /// At most `D_j² - D_best²` for every other lane.
-    pub(super) margin: f32,
-    /// At least `D_best`.
-    pub(super) distance: f32,
-    /// At most `D_j - D_best` for other lanes, where the margin is above 0.
-    pub(super) lead: Lead,
+/// The lowest and the highest that scores may be, for each group of lanes, `[lane][row]`. The highest
+/// is infinite where it is not known.
+#[derive(Debug, Default)]
+pub(super) struct Ranges {
+    /// The lowest as they are taken, `[row][lane]`.
+    pub(super) low_of_rows: Lines<[Lanes; ROWS]>,
+    pub(super) low: Lines<[Lanes; ROWS]>,
+    pub(super) high: Lines<[Lanes; ROWS]>,
+    /// What all lanes of a row may be off by besides.
+    pub(super) slack: [f32; ROWS],
+    /// At least `|w|²` of each row and what is the same for all centroids.
+    pub(super) base: [f32; ROWS],
 }
 
-impl Verdict {
-    /// Whether no other centroid can be as near, by the definition.
-    #[inline]
-    pub(super) fn is_certain(&self) -> bool {
-        self.margin > 0.0
-    }
+/// What was found out about [`ROWS`] rows.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Verdicts {
+    /// The lane that may be nearest.
+    pub(super) best: [u32; ROWS],
+    /// At most `D_j² - D_best²` for every other lane: above 0, no other can be as near, by the
+    /// definition.
+    pub(super) margin: [f32; ROWS],
+    /// At least `D_best`.
+    pub(super) distance: [f32; ROWS],
+    /// At most `D_j - D_best` of the lane that comes next, and of all others, where the margin is
+    /// above 0.
+    pub(super) near: [f32; ROWS],
+    pub(super) runner_up: [u32; ROWS],
+    pub(super) rest: [f32; ROWS],
 }
 
 /// At most `D_j - D_a`, where `margin <= D_j² - D_a²` and `distance >= D_a`.
-#[inline]
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
 pub(super) fn lead(margin: f32, distance: f32) -> f32 {
+    let margin = if margin < MOST { margin } else { MOST };
     let other = (distance * distance + margin).sqrt();
     // The definition's rounding, for `bounds`, is the last term.
     margin / (other + distance) * (1.0 - 1e-5) - 1e-9 * distance
 }
 
-/// More than underflow can take from a score.
-const LEAST: f32 = 1e-35;
+impl Ranges {
+    pub(super) fn new(lanes: usize) -> Self {
+        let groups = lanes / LANES;
+        Self {
+            low_of_rows: Lines::zeros(groups),
+            low: Lines::zeros(groups),
+            high: Lines::zeros(groups),
+            slack: [0.0; ROWS],
+            base: [0.0; ROWS],
+        }
+    }
 
-/// At least what rounding can amount to in two scores of centroids of norms up to `reach`.
-#[inline]
-pub(super) fn slop(norm: f32, reach: f32) -> f32 {
-    let sum = norm + reach;
-    2.0 * ROUNDING * sum * sum + LEAST
-}
+    /// At least how far the highest score of a `row` is above the lowest, in any lane.
+    #[inline]
+    pub(super) fn blur(&self, row: usize) -> f32 {
+        let lanes = self.low.as_flattened().iter().zip(self.high.as_flattened());
+        let widest = lanes.fold(0.0_f32, |widest, (low, high)| {
+            let width = high[row] - low[row];
+            if width > widest { width } else { widest }
+        });
+        widest * BLOWN
+    }
 
-/// A row with its `scores` up to some level, `[lanes]`, and what is `behind` that.
-#[inline]
-pub(super) fn sides<'a>(facts: Facts, scores: &'a [f32], behind: Behind<'a>) -> Sides<'a> {
-    Sides {
-        scores,
-        behind,
-        by_tail: 2.0 * BLOWN * facts.tail,
-        by_error: 2.0 * BLOWN * facts.error,
-        norm: facts.norm,
+    /// After [`judge`], at least the highest score that the verdict's `best` lane of a `row` may have.
+    #[inline]
+    pub(super) fn most(&self, row: usize, best: u32) -> f32 {
+        self.high.as_flattened()[best as usize][row] + 2.0 * self.slack[row]
     }
 }
 
-/// Judges rows by their scores.
-#[inline]
-pub(super) fn judge(
-    simd: Simd,
-    projected: &Projected,
-    rows: &[Sides<'_>; ROWS],
-) -> [Verdict; ROWS] {
-    let lot = Lot {
-        all: projected.gaps.table(&projected.zeros),
-        errors: &projected.errors,
-        norms: &projected.norms,
-    };
-    let weighed = weigh::weigh(simd, &lot, rows);
-    let mut verdicts = [Verdict::default(); ROWS];
-    conclude(simd, rows, &weighed, &mut verdicts);
-    verdicts
+/// Turns ranges as they are taken, `[row][lane]`, into ranges as they are read.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
+pub(super) fn turn(simd: Simd, ranges: &mut Ranges) {
+    for (low, low_of_rows) in ranges.low.iter_mut().zip(&*ranges.low_of_rows) {
+        *low = kernel::transpose(simd, low_of_rows);
+    }
+    for high in ranges.high.iter_mut() {
+        *high = kernel::transpose(simd, high);
+    }
 }
 
 multiversion! {
-    /// What follows from `weighed`.
-    fn conclude = conclude_body(
-        rows: &[Sides<'_>; ROWS], weighed: &[Weighed; ROWS], verdicts: &mut [Verdict; ROWS],
-    )
+    /// What ranges say about [`ROWS`] rows of `k` centroids.
+    pub(super) fn judge = judge_body(k: usize, ranges: &Ranges, verdicts: &mut Verdicts)
 }
 
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
-fn conclude_body<const B: usize>(
-    rows: &[Sides<'_>; ROWS],
-    weighed: &[Weighed; ROWS],
-    verdicts: &mut [Verdict; ROWS],
-) {
-    // Number by number, so that all rows' roots and quotients are taken at once.
-    let mut norms = [0.0; ROWS];
-    for (norm, sides) in norms.iter_mut().zip(rows) {
-        *norm = sides.norm;
+fn judge_body<const B: usize>(k: usize, ranges: &Ranges, verdicts: &mut Verdicts) {
+    let (low, high) = (ranges.low.as_flattened(), ranges.high.as_flattened());
+    let mut highest = [f32::INFINITY; ROWS];
+    let mut best = [0_u32; ROWS];
+    for (lane, high) in high.iter().enumerate().take(k) {
+        for row in 0..ROWS {
+            let nearer = high[row] < highest[row];
+            best[row] = if nearer { lane as u32 } else { best[row] };
+            highest[row] = if nearer { high[row] } else { highest[row] };
+        }
     }
-    let mut margins = [0.0; ROWS];
-    let mut distances = [0.0; ROWS];
-    let mut leads = [0.0; ROWS];
-    let mut rests = [0.0; ROWS];
+    let mut first = [f32::INFINITY; ROWS];
+    let mut second = [f32::INFINITY; ROWS];
+    let mut runner_up = [0_u32; ROWS];
+    for (lane, low) in low.iter().enumerate().take(k) {
+        for row in 0..ROWS {
+            let low = if best[row] == lane as u32 { f32::INFINITY } else { low[row] };
+            let nearer = low < first[row];
+            let other = if nearer { first[row] } else { low };
+            second[row] = if other < second[row] { other } else { second[row] };
+            runner_up[row] = if nearer { lane as u32 } else { runner_up[row] };
+            first[row] = if nearer { low } else { first[row] };
+        }
+    }
+    let (slack, base) = (&ranges.slack, &ranges.base);
+    let (mut margins, mut distances) = ([0.0; ROWS], [0.0; ROWS]);
+    let (mut near, mut rest) = ([0.0; ROWS], [0.0; ROWS]);
     for row in 0..ROWS {
-        let norm: f32 = norms[row];
-        let weighed = &weighed[row];
-        // What rounding may do to the sum is as large as what it may do to the score.
-        let square = norm * norm + weighed.least + weighed.behind_best + 2.0 * weighed.own + LEAST;
-        margins[row] = weighed.margin - (weighed.own + LEAST);
-        distances[row] = square.max(0.0).sqrt() * BLOWN;
-        leads[row] = lead(margins[row], distances[row]);
-        rests[row] = lead((weighed.rest - (weighed.own + LEAST)).min(MOST), distances[row]);
+        let most = highest[row] + 2.0 * slack[row];
+        let square = base[row] + most;
+        let square = if square > 0.0 { square } else { 0.0 };
+        margins[row] = first[row] - most;
+        distances[row] = square.sqrt() * BLOWN;
+        near[row] = lead(margins[row], distances[row]);
+        rest[row] = lead(second[row] - most, distances[row]);
     }
-    for (row, verdict) in verdicts.iter_mut().enumerate() {
-        *verdict = Verdict {
-            best: weighed[row].best,
-            margin: margins[row],
-            distance: distances[row],
-            lead: Lead { near: leads[row], runner_up: weighed[row].runner_up, rest: rests[row] },
-        };
-    }
-}
-
-/// Writes the lanes that may be as near as the verdict's, which is one of them, ascending; returns
-/// at most `D_j² - D_best²` of all others.
-pub(super) fn contenders(
-    projected: &Projected,
-    facts: &Facts,
-    scores: &[f32],
-    level: usize,
-    best: usize,
-    found: &mut Vec<u32>,
-) -> f32 {
-    let near = projected.gaps_behind[level].table(&projected.zeros);
-    let all = projected.gaps.table(&projected.zeros);
-    let (by_tail, by_error) = (2.0 * facts.tail * BLOWN, 2.0 * facts.error * BLOWN);
-    let own = |lane: usize| {
-        let sum = facts.norm + projected.norms[lane];
-        2.0 * BLOWN * facts.norm * projected.errors[lane] + ROUNDING * sum * sum
-    };
-    let rest = own(best) + LEAST;
-    found.clear();
-    let mut others = f32::INFINITY;
-    for lane in 0..projected.k {
-        let margin = scores[lane]
-            - scores[best]
-            - by_tail * near.between(best, lane)
-            - by_error * all.between(best, lane)
-            - own(lane)
-            - rest;
-        if margin > 0.0 && lane != best {
-            others = others.min(margin);
-        } else {
-            found.push(lane as u32);
-        }
-    }
-    others
-}
-
-multiversion! {
-    /// Adds a level's `products`, of one group after the other, to the `sums` of as many rows as
-    /// there are, `[rows, lanes]`, and to those of what is `behind` the first level, if asked for.
-    pub(super) fn add_products = add_products_body(
-        products: &[Products], facts: &[Facts; ROWS], factors: &[f32], sums: &mut [f32],
-        behind: &mut [f32],
-    )
-}
-
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
-fn add_products_body<const B: usize>(
-    products: &[Products],
-    facts: &[Facts; ROWS],
-    factors: &[f32],
-    sums: &mut [f32],
-    behind: &mut [f32],
-) {
-    let factors: &[Lanes] = factors.as_chunks().0;
-    let sums = sums.as_chunks_mut::<LANES>().0.chunks_exact_mut(factors.len());
-    let mut behind = behind.as_chunks_mut::<LANES>().0.chunks_exact_mut(factors.len());
-    for (row, sums) in sums.enumerate() {
-        let scale = facts[row].scale;
-        let mut behind = behind.next();
-        for (group, sums) in sums.iter_mut().enumerate() {
-            let mut added = [0.0; LANES];
-            for lane in 0..LANES {
-                added[lane] = scale * factors[group][lane] * products[group][row][lane] as f32;
-            }
-            for lane in 0..LANES {
-                sums[lane] += added[lane];
-            }
-            if let Some(behind) = &mut behind {
-                for lane in 0..LANES {
-                    behind[group][lane] += added[lane];
-                }
-            }
-        }
-    }
+    *verdicts = Verdicts { best, margin: margins, distance: distances, near, runner_up, rest };
 }

@@ -3,39 +3,41 @@
 //! In an iteration, a row is decided by the first of these that is certain:
 //!
 //! 1. not looked at: no centroid has moved far enough since the last look ([`bounds`]);
-//! 2. its leading coordinates, with what its other coordinates gave some iterations ago where that
-//!    is known: its *anchor* ([`anchors`]);
-//! 3. its leading coordinates alone, then those of the next level, and so on ([`levels`], [`judge`]);
+//! 2. its scores of an earlier iteration, and its leading coordinates times what centroids have moved
+//!    since ([`anchors`]);
+//! 3. all its coordinates, a byte each ([`project`], [`weigh`]);
 //! 4. the definition, among the centroids that are left.
 //!
-//! Coordinates come from the index ([`crate::index`]), as integers that are multiplied with 16
-//! centroids at a time ([`kernel`], [`project`]). Without an index, a row that has to be looked at
-//! is decided by the definition among all centroids. Sums follow the labels: rows whose label
-//! changed are taken out of one and added to another, which is exact.
+//! [`judge`] says when that is certain, and [`stages`] goes through them. Coordinates come from the
+//! index ([`crate::index`]), and are multiplied with 16 centroids at a time ([`kernel`]). Without an
+//! index, a row that has to be looked at is decided by the definition among all centroids. Sums
+//! follow the labels: rows whose label changed are taken out of one and added to another, which is
+//! exact.
 
 mod anchors;
 mod bounds;
 mod judge;
 mod kernel;
-mod levels;
+mod lines;
 mod project;
 pub(crate) mod seeding;
+mod stages;
 mod weigh;
+pub mod workloads;
 
 use crate::data::Data;
 use crate::distance::{self, Nearest};
-use crate::index::{self, IndexView, MAX_LEVELS};
+use crate::exact_sum::Change;
+use crate::index::{self, IndexView};
 use crate::lloyd::{Assign, Clusters, Counters};
 use crate::rows::RowIndex;
 use crate::simd::Simd;
-use bounds::{Lead, Limit, Travel};
-use levels::Levels;
+use bounds::{Lead, Limits, Travel};
+use stages::Stages;
 
-/// Rows whose limits are looked at together.
+/// Rows whose limits are looked at together, and of which so many are decided together.
 const BLOCK: usize = 4096;
-
-/// Per cent of rows that may change for anchors to be made eagerly.
-const EAGER: u64 = 10;
+const TOGETHER: usize = 512;
 
 pub(crate) struct Fast<'a> {
     simd: Simd,
@@ -48,21 +50,14 @@ pub(crate) struct Fast<'a> {
 /// What is kept from iteration to iteration; made in the first.
 struct State {
     travel: Travel,
-    /// When each row has to be looked at again, `[n]`.
-    limits: Vec<Limit>,
-    levels: Option<Levels>,
+    /// When each row has to be looked at again.
+    limits: Limits,
+    stages: Option<Stages>,
     visits: Vec<u32>,
     /// What the definition found of those.
     found: Vec<(Nearest, f64)>,
-    moves: Vec<Move>,
-}
-
-/// A row that changes its label.
-#[derive(Debug, Clone, Copy)]
-struct Move {
-    row: u32,
-    from: u32,
-    to: u32,
+    is_first: bool,
+    changes: Vec<Change>,
 }
 
 impl<'a> Fast<'a> {
@@ -81,19 +76,17 @@ impl Assign for Fast<'_> {
     fn assign(&mut self, centroids: &[f64], labels: &mut [u32], clusters: &mut Clusters) -> u64 {
         let Self { simd, data, index, ref mut counters, .. } = *self;
         let k = centroids.len() / data.rows.stride();
-        let first = self.state.is_none();
         let state = self.state.get_or_insert_with(|| State::new(data, index.as_ref(), k));
         state.travel.advance(simd, centroids);
-        let usable = match (&mut state.levels, &index) {
-            (Some(levels), Some(index)) => levels.set(simd, index, data, centroids),
+        let usable = match (&mut state.stages, &index) {
+            (Some(stages), Some(index)) => stages.set(simd, index, data, centroids),
             _ => false,
         };
-        let mut changed = 0;
         for (block, labels) in labels.chunks_mut(BLOCK).enumerate() {
             let start = block * BLOCK;
-            let limits = &state.limits[start..][..labels.len()];
+            let rows = start..start + labels.len();
             state.visits.clear();
-            state.travel.reached(simd, start, limits, labels, &mut state.visits);
+            state.travel.reached(simd, &state.limits, rows, labels, &mut state.visits);
             counters.rows_visited += state.visits.len() as u64;
             let look = Look { simd, data, centroids };
             let mut settled = Settled {
@@ -101,12 +94,13 @@ impl Assign for Fast<'_> {
                 labels,
                 limits: &mut state.limits,
                 travel: &state.travel,
-                moves: &mut state.moves,
+                changes: &mut state.changes,
+                is_first: state.is_first,
             };
-            match (&mut state.levels, &index) {
-                (Some(levels), Some(index)) if usable => {
-                    for visits in state.visits.chunks(levels.capacity) {
-                        levels.decide(look, index, visits, &mut settled, counters);
+            match (&mut state.stages, &index) {
+                (Some(stages), Some(index)) if usable => {
+                    for visits in state.visits.chunks(TOGETHER) {
+                        stages.decide(look, index, visits, &mut settled, counters);
                     }
                 }
                 _ => {
@@ -115,24 +109,12 @@ impl Assign for Fast<'_> {
                     counters.add_read(state.visits.len() * data.rows.d(), size_of::<f32>());
                 }
             }
-            changed += state.moves.len() as u64;
-            for (index, &Move { row, from, to }) in state.moves.iter().enumerate() {
-                if let Some(next) = state.moves.get(index + 2) {
-                    kernel::prefetch(data.rows.row(RowIndex::new(next.row as usize)));
-                }
-                let row = data.rows.row(RowIndex::new(row as usize));
-                if first {
-                    clusters.add(row, to);
-                } else {
-                    clusters.exchange(row, from, to);
-                }
-            }
-            counters.add_read(state.moves.len() * data.rows.d(), size_of::<f32>());
-            state.moves.clear();
         }
-        if let Some(levels) = &mut state.levels {
-            levels.eager = changed < EAGER * data.rows.n() as u64 / 100;
-        }
+        clusters.exchange_all(data.rows, &state.changes);
+        let changed = state.changes.len() as u64;
+        state.changes.clear();
+        counters.add_read(changed as usize * data.rows.d(), size_of::<f32>());
+        state.is_first = false;
         changed
     }
 
@@ -147,12 +129,13 @@ impl State {
         let unit = index.map(|index| index.unit).or_else(|| index::unit(data)).unwrap_or(1.0);
         Self {
             travel: Travel::new(unit, k, data.rows.stride()),
-            limits: vec![Limit::NONE; n],
+            limits: Limits::none(n),
             // A single centroid needs no telling apart.
-            levels: index.filter(|_| k > 1).map(|index| Levels::new(index, k)),
+            stages: index.filter(|_| k > 1).map(|index| Stages::new(index, k)),
             visits: Vec::with_capacity(BLOCK),
             found: Vec::new(),
-            moves: Vec::new(),
+            is_first: true,
+            changes: Vec::new(),
         }
     }
 }
@@ -163,19 +146,27 @@ struct Settled<'s> {
     start: usize,
     labels: &'s mut [u32],
     /// Of all rows.
-    limits: &'s mut [Limit],
+    limits: &'s mut Limits,
     travel: &'s Travel,
-    moves: &'s mut Vec<Move>,
+    changes: &'s mut Vec<Change>,
+    /// Whether no row has a label yet.
+    is_first: bool,
 }
 
 impl Settled<'_> {
+    /// The label of `row` so far.
+    #[inline]
+    fn label(&self, row: u32) -> u32 {
+        self.labels[row as usize - self.start]
+    }
+
     /// `row` belongs to `to`, and leads by `lead`.
     #[inline]
     fn settle(&mut self, row: u32, to: u32, lead: &Lead) {
-        self.limits[row as usize] = self.travel.limit(to, lead);
+        self.travel.limit(self.limits, row, to, lead);
         let label = &mut self.labels[row as usize - self.start];
         if *label != to {
-            self.moves.push(Move { row, from: *label, to });
+            self.changes.push(Change { row, from: *label, to });
             *label = to;
         }
     }
@@ -205,14 +196,33 @@ impl Look<'_> {
     }
 
     /// Among `contenders`, ascending; any other centroid is farther than the nearest by at least
-    /// `lead`.
-    fn decide_among(self, row: u32, contenders: &[u32], lead: f32, settled: &mut Settled<'_>) {
+    /// `others`. Leaves their `distances`.
+    fn decide_among(
+        self,
+        row: u32,
+        contenders: &[u32],
+        others: f32,
+        distances: &mut Vec<f64>,
+        settled: &mut Settled<'_>,
+    ) {
         let stride = self.data.rows.stride();
         let values = self.data.rows.row(RowIndex::new(row as usize));
-        let (best, second) =
-            distance::nearest_two_of(self.simd, values, self.centroids, stride, contenders);
-        let lead = lead.min(Self::lead(best.distance, second, settled.travel));
-        settled.settle(row, best.label, &Lead::over_all(lead));
+        distance::to_some(self.simd, values, self.centroids, stride, contenders, distances);
+        let far = (f64::INFINITY, 0);
+        let (mut first, mut second, mut third) = (far, far, f64::INFINITY);
+        for (&distance, &label) in distances.iter().zip(contenders) {
+            if distance < first.0 {
+                (first, second, third) = ((distance, label), first, second.0);
+            } else if distance < second.0 {
+                (second, third) = ((distance, label), second.0);
+            } else {
+                third = third.min(distance);
+            }
+        }
+        let lead = |other| Self::lead(first.0, other, settled.travel);
+        let rest = lead(third).min(others);
+        let lead = Lead { near: lead(second.0), runner_up: second.1, rest };
+        settled.settle(row, first.1, &lead);
     }
 
     /// The lead, in units, of a row whose two smallest defined distances are these. Each is within
@@ -226,5 +236,3 @@ impl Look<'_> {
 
 #[cfg(test)]
 mod tests;
-
-const _: () = assert!(MAX_LEVELS == Counters::LEVELS, "a counter for each level");

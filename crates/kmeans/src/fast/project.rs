@@ -1,252 +1,304 @@
-//! Centroids as the index sees rows: rotated, cut into levels, rounded to integers.
+//! Centroids as the index sees rows: rotated, and rounded to bytes.
 //!
 //! A centroid `c` is `v = (c - m) * unit`, isometric to `(z + f, s)` as a row is to `(y + e, t)`
-//! (see [`crate::index`]), with `|f|` bounded the same way. What a decision needs to know besides is
-//! how far apart centroids are behind each level: the *gaps*.
+//! (see [`crate::index`]), with `|f|` bounded the same way. Its leading coordinates are computed in
+//! every iteration; all of them, as bytes, only where rows have to be looked at whole, because that
+//! takes a product with the whole basis.
 
-use super::kernel::LANES;
-use super::weigh::{Behind, Table};
+use super::judge::{BLOWN, ROUNDING};
+use super::kernel::{self, LANES, Sums32};
+use super::lines::Lines;
 use crate::data::Data;
-use crate::index::gemm;
-use crate::index::{CENTROID_NORM, IndexView, MAX_LEVELS, TINY, quantise, rotation_error, up};
+use crate::index::gemm::{self, PANEL};
+use crate::index::{IndexView, MAX_LEVELS, TINY, quantise, rotation_error, up};
 use crate::simd::{Simd, multiversion};
 
-/// Up to this many lanes, gaps are kept for every pair of centroids.
+/// Up to this many lanes, distances are kept for every pair of centroids.
 const PAIRWISE: usize = 256;
 
 /// Scores of lanes without a centroid: above any other, as norms are below [`USABLE`].
-const FAR: f32 = 1e30;
+pub(super) const FAR: f32 = 1e30;
 
 /// Centroids farther than this from the mean, in units (no row is above 1), are not projected.
 const USABLE: f64 = 1e6;
 
-/// What sums of binary32 squares may be too small by: fewer than 2¹⁴ terms, each passing as many
-/// additions, and the differences of numbers rounded to binary32.
-const SUMMING: f32 = 1.0 + 2e-3;
+/// Levels of which centroids' low bytes count even where only rows' high bytes do: most of a
+/// centroid lies in the leading ones, and so does most of its error.
+pub(super) const PRECISE: usize = 2;
 
 /// A number for each centroid of a group.
 pub(super) type Lanes = [f32; LANES];
 
-/// Upper bounds of distances between pairs of centroids.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Gaps {
-    /// `[lanes, lanes]`, or `[lanes]` distances to a common point.
-    values: Vec<f32>,
-    pairwise: bool,
-}
-
-impl Gaps {
-    /// `zeros` are `[lanes]`.
-    pub(super) fn table<'a>(&'a self, zeros: &'a [f32]) -> Table<'a> {
-        if self.pairwise { Table::pairs(&self.values, zeros) } else { Table::common(&self.values) }
-    }
-}
-
-/// All centroids, projected.
+/// All centroids of an iteration.
 #[derive(Debug, Clone)]
-pub(super) struct Projected {
+pub(super) struct Centroids {
     pub(super) k: usize,
     /// `k`, rounded up to whole groups.
     pub(super) lanes: usize,
-    /// Integers of each level, `[group][pair][16][2]`.
-    pub(super) levels: [Vec<i16>; MAX_LEVELS],
-    /// Of each level, -2 times the scale of every lane.
-    pub(super) factors: [Vec<f32>; MAX_LEVELS],
-    /// `|v|²` of every lane.
-    pub(super) squares: Vec<f32>,
-    /// Coordinates `z`, `[group][coordinate][16]`.
-    pub(super) values: Vec<f32>,
-    /// At least the norms behind each level, for every lane.
-    pub(super) tails: [Vec<f32>; MAX_LEVELS],
-    /// Gaps of whole coordinate vectors.
-    pub(super) gaps: Gaps,
-    /// Gaps of what is behind each level.
-    pub(super) gaps_behind: [Gaps; MAX_LEVELS],
-    /// At least `|v|` of every lane, now and since `reach` fell, and `|f|`.
-    pub(super) norms: Vec<f32>,
-    pub(super) errors: Vec<f32>,
-    /// At least the largest `|v|`, now and since `reach_fell`.
-    pub(super) reach: f32,
-    /// Whether some `|v|` has now fallen to a quarter: then nothing that was computed before is covered by it.
-    pub(super) reach_fell: bool,
-    /// `[lanes]`.
-    pub(super) zeros: Vec<f32>,
-    /// `v` in binary32, `[k, d]`, and its product with the basis.
-    scaled: Vec<f32>,
-    product: Vec<f32>,
+    /// Length of the first level.
+    pub(super) front: usize,
+    /// `v` in binary32, `[k, d]`; what that is off by is below `2^-24 |v|`.
+    pub(super) scaled: Vec<f32>,
+    /// `|v|` of every lane, and its square.
+    pub(super) norms: Vec<f64>,
+    pub(super) squares: Vec<f64>,
+    /// Leading coordinates, `[group][front][16]`, and at least how far those of each centroid are off.
+    pub(super) heads: Vec<Lanes>,
+    pub(super) head_errors: Vec<f64>,
 }
 
-impl Projected {
+/// The product of centroids with the basis, `[k, stride]`: with its first panel, or all of it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Product(Vec<f32>);
+
+/// All coordinates of centroids, as bytes.
+#[derive(Debug, Clone)]
+pub(super) struct Planes {
+    pub(super) k: usize,
+    pub(super) lanes: usize,
+    /// High and low bytes of each level, `[group][four][16][4]`, and what sums with them start with.
+    pub(super) high: [Plane; MAX_LEVELS],
+    pub(super) low: [Plane; MAX_LEVELS],
+    /// Of each level, -2 times what high bytes are multiples of, of every lane.
+    pub(super) factors: [Lines<f32>; MAX_LEVELS],
+    /// `|v|²` of every lane; [`FAR`] of those without a centroid.
+    pub(super) squares: Lines<f32>,
+    /// At least `|f|` with low bytes in the [`PRECISE`] levels, with those of all, and with none.
+    pub(super) errors: Lines<f32>,
+    pub(super) fine_errors: Lines<f32>,
+    pub(super) coarse_errors: Lines<f32>,
+    /// At least `|v|`, and `|s|`.
+    pub(super) norms: Lines<f32>,
+    pub(super) outside: Lines<f32>,
+    /// What rounding may amount to in the score of every lane, as far as that is its own.
+    pub(super) rounding: Lines<f32>,
+    /// Points that errors are measured from: all centroids, or only the mean of the data.
+    points: usize,
+    /// At least how far lanes are from them, `[points, lanes]`.
+    apart: Lines<f32>,
+}
+
+/// One of the bytes of a level's coordinates.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Plane {
+    pub(super) bytes: Lines<i8>,
+    pub(super) start: Vec<Sums32>,
+}
+
+/// A point that errors are measured from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reference(u32);
+
+impl Centroids {
     pub(super) fn new(index: &IndexView<'_>, k: usize) -> Self {
-        let layout = index.layout;
-        let lanes = k.next_multiple_of(LANES);
-        let each =
-            |length: fn(usize, usize) -> usize| layout.widths.map(|width| length(width, lanes));
+        let (d, front) = (index.layout.d, index.layout.widths[0]);
         Self {
             k,
-            lanes,
-            levels: each(|width, lanes| width * lanes).map(|length| vec![0; length]),
-            factors: each(|_, lanes| lanes).map(|length| vec![0.0; length]),
-            squares: vec![FAR; lanes],
-            values: vec![0.0; layout.width() * lanes],
-            tails: each(|_, lanes| lanes).map(|length| vec![0.0; length]),
-            gaps: Gaps::default(),
-            gaps_behind: Default::default(),
-            norms: vec![0.0; lanes],
-            errors: vec![0.0; lanes],
-            reach: 0.0,
-            reach_fell: false,
-            zeros: vec![0.0; lanes],
-            scaled: vec![0.0; k * layout.d],
-            product: vec![0.0; k * (index.basis.len() / layout.d)],
+            lanes: k.next_multiple_of(LANES),
+            front,
+            scaled: vec![0.0; k * d],
+            norms: vec![0.0; k],
+            squares: vec![0.0; k],
+            heads: vec![[0.0; LANES]; k.div_ceil(LANES) * front],
+            head_errors: vec![0.0; k],
         }
     }
 
-    /// What is left out behind `level`.
-    pub(super) fn behind(&self, level: usize) -> Behind<'_> {
-        Behind {
-            products: &self.zeros,
-            gaps: self.gaps_behind[level].table(&self.zeros),
-            tails: &self.tails[level],
-        }
-    }
-
-    /// Projects `centroids`, `[k, stride]`. Returns whether they can be used: they cannot where
-    /// one lies so far from all rows that binary32 might not hold its distances.
+    /// Takes `centroids`, `[k, stride]`, and leaves their `product` with the `whole` basis, or only with
+    /// what leading coordinates take. Returns whether they can be used: they cannot where one lies so far
+    /// from all rows that binary32 might not hold its distances.
     pub(super) fn set(
         &mut self,
         simd: Simd,
         index: &IndexView<'_>,
         data: Data<'_>,
         centroids: &[f64],
+        whole: bool,
+        Product(product): &mut Product,
     ) -> bool {
         let layout = index.layout;
-        let (d, lanes) = (layout.d, self.lanes);
-        let mut norms = Vec::with_capacity(self.k);
-        for (scaled, centroid) in
-            self.scaled.chunks_exact_mut(d).zip(centroids.chunks_exact(data.rows.stride()))
-        {
+        let d = layout.d;
+        let own = self.scaled.chunks_exact_mut(d).zip(centroids.chunks_exact(data.rows.stride()));
+        for (j, (scaled, centroid)) in own.enumerate() {
             let square = scale(simd, &centroid[..d], &data.center[..d], index.unit, scaled);
-            norms.push(square.sqrt() * (1.0 + 1e-9));
+            self.norms[j] = square.sqrt() * (1.0 + 1e-9);
+            self.squares[j] = square;
         }
-        let reach = norms.iter().fold(0.0, |a: f64, &b| a.max(b));
         // NaN cannot be used either, and would go unseen in the largest.
-        let usable = norms.iter().all(|&norm| norm <= USABLE);
-        if !usable {
+        if !self.norms.iter().all(|&norm| norm <= USABLE) {
             return false;
         }
-        gemm::multiply(simd, &self.scaled, d, d, index.basis, &mut self.product);
-        let width = index.basis.len() / d;
-        let reach = up(reach);
-        self.reach_fell = (0..self.k).any(|j| norms[j] < f64::from(self.norms[j]) / 4.0);
-        self.reach = if self.reach_fell { reach } else { reach.max(self.reach) };
-        let seen = if self.reach_fell { vec![0.0; lanes] } else { self.norms.clone() };
-        let mut outside = vec![0.0_f32; lanes];
-        let mut integers = vec![0; layout.width()];
-        for (j, product) in self.product.chunks_exact(width).enumerate() {
-            let mut first = 0;
-            let mut off = 0.0;
-            let mut squares = [0.0; MAX_LEVELS];
-            for (level, &width) in layout.widths.iter().enumerate() {
-                let end = (first + width).min(layout.components);
-                let values = &product[first.min(end)..end];
-                let integers = &mut integers[..width];
-                let (scale, error) = quantise(values, CENTROID_NORM, integers);
-                off += error;
-                self.factors[level][j] = -2.0 * scale;
-                squares[level] = place(
-                    integers,
-                    scale,
-                    &mut self.levels[level][j / LANES * width * LANES..][..width * LANES],
-                    &mut self.values[(j / LANES * layout.width() + first) * LANES..]
-                        [..width * LANES],
-                    j % LANES,
-                );
-                first += width;
+        let leading = d * self.front.next_multiple_of(PANEL);
+        let basis = if whole { index.basis } else { &index.basis[..leading] };
+        let stride = basis.len() / d;
+        product.resize(self.k * stride, 0.0);
+        gemm::multiply(simd, &self.scaled, d, d, basis, product);
+        for (j, product) in product.chunks_exact(stride).enumerate() {
+            // Behind the components is padding.
+            let heads = &mut self.heads[j / LANES * self.front..];
+            for (head, &value) in heads.iter_mut().zip(&product[..self.front]) {
+                head[j % LANES] = value;
             }
-            let norm = norms[j];
-            let error = off.sqrt()
-                + index.defect * (1.0 + index.defect) * norm
-                + rotation_error(&layout, index.defect) * norm
-                + TINY;
-            self.norms[j] = up(norm).max(seen[j]);
-            self.errors[j] = up(error * (1.0 + 1e-9));
-            let mut behind = 0.0;
-            if !layout.is_whole() {
-                let inside = (squares.iter().sum::<f64>().sqrt() * (1.0 - 1e-9) - error).max(0.0);
-                behind = (norm * norm - inside * inside).max(0.0);
-                outside[j] = up(behind.sqrt());
-            }
-            for level in (0..MAX_LEVELS).rev() {
-                self.tails[level][j] = up(behind.sqrt() * (1.0 + 1e-6));
-                behind += squares[level];
-            }
-            self.squares[j] = (norms[j] * norms[j]) as f32;
         }
-        self.measure_gaps(simd, index, &outside);
+        let relative = index.defect * (1.0 + index.defect) + rotation_error(&layout, index.defect);
+        for (error, norm) in self.head_errors.iter_mut().zip(&self.norms) {
+            *error = relative * norm + TINY;
+        }
         true
-    }
-
-    fn measure_gaps(&mut self, simd: Simd, index: &IndexView<'_>, outside: &[f32]) {
-        let (k, lanes) = (self.k, self.lanes);
-        let pairwise = lanes <= PAIRWISE;
-        // What rounding coordinates to binary32 may hide.
-        let hidden = 4e-7 * self.reach + 1e-18;
-        let levels = index.layout.levels();
-        let whole = index.layout.width();
-        let groups: Vec<&[Lanes]> =
-            self.values.as_chunks::<LANES>().0.chunks_exact(whole).collect();
-        let mean: Vec<f32> = if pairwise {
-            Vec::new()
-        } else {
-            let sum = |i: usize| groups.iter().flat_map(|group| group[i]).sum::<f32>();
-            (0..whole).map(|i| sum(i) / k as f32).collect()
-        };
-        let points = if pairwise { k } else { 1 };
-        let mut point_values = mean;
-        let mut end = whole;
-        let mut sums = vec![0.0; points * lanes];
-        for level in (0..=levels).rev() {
-            // First nothing, then one more level at a time from behind.
-            let gaps = if level == 0 { &mut self.gaps } else { &mut self.gaps_behind[level - 1] };
-            gaps.pairwise = pairwise;
-            gaps.values.resize(points * lanes, 0.0);
-            if level < levels {
-                let first = end - index.layout.widths[level];
-                for (point, sums) in sums.chunks_exact_mut(lanes).enumerate() {
-                    if pairwise {
-                        let lane = point % LANES;
-                        point_values.clear();
-                        point_values.extend(groups[point / LANES].iter().map(|lanes| lanes[lane]));
-                    }
-                    for (sums, group) in sums.as_chunks_mut().0.iter_mut().zip(&groups) {
-                        add_distances(simd, &group[first..end], &point_values[first..end], sums);
-                    }
-                }
-                end = first;
-            }
-            for (point, (gaps, sums)) in
-                gaps.values.chunks_exact_mut(lanes).zip(sums.chunks_exact(lanes)).enumerate()
-            {
-                let own = if pairwise { outside[point] } else { 0.0 };
-                for ((gap, &sum), &outside) in gaps.iter_mut().zip(sums).zip(outside) {
-                    *gap = sum.sqrt() * SUMMING + hidden + (outside + own) * SUMMING;
-                }
-            }
-        }
     }
 }
 
-/// Writes a `lane`'s `integers` into its group and its coordinates into `values`, `[coordinate][16]`;
-/// returns their squared norm.
-fn place(integers: &[i16], scale: f32, group: &mut [i16], values: &mut [f32], lane: usize) -> f64 {
-    let mut sum = 0_i64;
-    for (i, &q) in integers.iter().enumerate() {
-        group[(i / 2 * LANES + lane) * 2 + i % 2] = q;
-        values[i * LANES + lane] = scale * f32::from(q);
-        sum += i64::from(q) * i64::from(q);
+impl Centroids {
+    /// At least how far each of them is from the same one of `others`.
+    pub(super) fn distances(&self, simd: Simd, others: &Self) -> Vec<f64> {
+        let d = self.scaled.len() / self.k;
+        let own = self.scaled.chunks_exact(d).zip(others.scaled.chunks_exact(d));
+        own.zip(self.norms.iter().zip(&others.norms))
+            .map(|((a, b), norms)| {
+                // They have been rounded to binary32.
+                let rounding = (norms.0 + norms.1) / f64::from(1 << 24) + UNDERFLOW;
+                square_apart(simd, a, b).sqrt() * (1.0 + 1e-6) + rounding
+            })
+            .collect()
     }
-    f64::from(scale) * f64::from(scale) * sum as f64
+}
+
+impl Planes {
+    pub(super) fn new(index: &IndexView<'_>, k: usize) -> Self {
+        let layout = index.layout;
+        let lanes = k.next_multiple_of(LANES);
+        let points = if lanes <= PAIRWISE { k + 1 } else { 1 };
+        let planes = || {
+            layout.widths.map(|width| Plane {
+                bytes: Lines::zeros(width * lanes),
+                start: vec![Sums32::default(); lanes / LANES],
+            })
+        };
+        let mut squares = Lines::zeros(lanes);
+        squares.fill(FAR);
+        Self {
+            k,
+            lanes,
+            high: planes(),
+            low: planes(),
+            factors: [(); MAX_LEVELS].map(|()| Lines::zeros(lanes)),
+            squares,
+            errors: Lines::zeros(lanes),
+            fine_errors: Lines::zeros(lanes),
+            coarse_errors: Lines::zeros(lanes),
+            norms: Lines::zeros(lanes),
+            outside: Lines::zeros(lanes),
+            rounding: Lines::zeros(lanes),
+            points,
+            apart: Lines::zeros(points * lanes),
+        }
+    }
+
+    /// Takes `centroids` and their `product` with the whole basis.
+    pub(super) fn set(
+        &mut self,
+        simd: Simd,
+        index: &IndexView<'_>,
+        centroids: &Centroids,
+        Product(product): &Product,
+    ) {
+        let layout = index.layout;
+        let stride = product.len() / self.k;
+        for (j, product) in product.chunks_exact(stride).enumerate() {
+            let (group, lane) = (j / LANES, j % LANES);
+            let mut first = 0;
+            let (mut mixed, mut fine, mut coarse, mut inside) = (0.0, 0.0, 0.0, 0.0);
+            for (level, &width) in layout.widths.iter().enumerate() {
+                let end = (first + width).min(layout.components);
+                let values = &product[first.min(end)..end];
+                first += width;
+                let at = group * width * LANES..(group + 1) * width * LANES;
+                let high = &mut self.high[level].bytes[at.clone()];
+                let low = &mut self.low[level].bytes[at];
+                let found = quantise(values, |i, value, rest| {
+                    let place = kernel::place(i, lane);
+                    high[place] = value as i8;
+                    low[place] = rest as i8;
+                });
+                self.factors[level][j] = -2.0 * found.scale;
+                fine += found.fine_square_error;
+                coarse += found.square_error;
+                mixed += if level < PRECISE { found.fine_square_error } else { found.square_error };
+                inside += values.iter().map(|&z| f64::from(z) * f64::from(z)).sum::<f64>();
+            }
+            let norm = centroids.norms[j];
+            let rotation = centroids.head_errors[j];
+            let error = |square: f64| up((square.sqrt() + rotation) * (1.0 + 1e-9));
+            self.errors[j] = error(mixed);
+            self.fine_errors[j] = error(fine);
+            self.coarse_errors[j] = error(coarse);
+            self.norms[j] = up(norm);
+            self.squares[j] = centroids.squares[j] as f32;
+            self.rounding[j] = 2.0 * ROUNDING * BLOWN * self.norms[j] * self.norms[j];
+            if !layout.is_whole() {
+                let inside = (inside.sqrt() * (1.0 - 1e-9) - rotation).max(0.0);
+                self.outside[j] = up((norm * norm - inside * inside).max(0.0).sqrt());
+            }
+        }
+        for plane in self.high.iter_mut().chain(&mut self.low) {
+            let length = plane.bytes.len() / plane.start.len();
+            for (group, start) in plane.start.iter_mut().enumerate() {
+                *start = kernel::start(&plane.bytes[group * length..][..length]);
+            }
+        }
+        self.measure(simd, layout.d, centroids);
+    }
+
+    /// Measures how far centroids are apart.
+    fn measure(&mut self, simd: Simd, d: usize, centroids: &Centroids) {
+        let (lanes, pairs) = (self.lanes, self.points - 1);
+        let row = |j: usize| &centroids.scaled[j * d..][..d];
+        for a in 0..pairs {
+            for b in 0..a {
+                // Rounding of `v` to binary32, and of the sum, which is in binary64.
+                let norms = centroids.norms[a] + centroids.norms[b];
+                let rounding = norms / f64::from(1 << 24) + UNDERFLOW;
+                let apart = square_apart(simd, row(a), row(b)).sqrt() * (1.0 + 1e-6) + rounding;
+                let apart = up(apart + centroids.head_errors[a] + centroids.head_errors[b])
+                    + (self.coarse_errors[a] + self.coarse_errors[b]);
+                self.apart[a * lanes + b] = apart;
+                self.apart[b * lanes + a] = apart;
+            }
+            self.apart[a * lanes + a] = 0.0;
+        }
+        for (apart, (norm, error)) in
+            self.apart[pairs * lanes..].iter_mut().zip(self.norms.iter().zip(&*self.coarse_errors))
+        {
+            *apart = norm + error;
+        }
+    }
+
+    /// The point to measure errors of a row from that belongs to `label`, if there is such a
+    /// centroid.
+    #[inline]
+    pub(super) fn reference(&self, label: u32) -> Reference {
+        Reference(label.min(self.points as u32 - 1))
+    }
+
+    /// At least how far the coordinates of all lanes are from those of `point`, `[lanes]`.
+    #[inline]
+    pub(super) fn apart(&self, point: Reference) -> &[f32] {
+        &self.apart[point.0 as usize * self.lanes..][..self.lanes]
+    }
+
+    /// At least how far `point` is from the mean; the same of its coordinates.
+    #[inline]
+    pub(super) fn length(&self, point: Reference) -> f32 {
+        let point = point.0 as usize;
+        if point + 1 == self.points { 0.0 } else { self.norms[point] + self.coarse_errors[point] }
+    }
+
+    /// The same outside the basis.
+    #[inline]
+    pub(super) fn length_outside(&self, point: Reference) -> f32 {
+        let point = point.0 as usize;
+        if point + 1 == self.points { 0.0 } else { self.outside[point] }
+    }
 }
 
 multiversion! {
@@ -277,51 +329,45 @@ fn scale_body<const B: usize>(
     sums.iter().sum()
 }
 
-multiversion! {
-    /// Adds to `squares` the squared distances of a group's lanes to a `point`.
-    fn add_distances = add_distances_body(group: &[Lanes], point: &[f32], squares: &mut Lanes)
-}
+/// More than underflow can take from a norm in units that is computed in binary32: each square that is
+/// lost is below 2^-126, and there are fewer than 2²⁰ of them.
+pub(super) const UNDERFLOW: f64 = 1e-15;
 
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
-fn add_distances_body<const B: usize>(group: &[Lanes], point: &[f32], squares: &mut Lanes) {
-    add_squares(group, |i| [point[i]; LANES], squares);
-}
+/// Terms of each partial sum in binary32.
+const TERMS: usize = 8;
 
 multiversion! {
-    /// Adds to `squares` the squared distances of each lane of `a` to the same lane of `b`.
-    pub(super) fn moved = moved_body(a: &[Lanes], b: &[Lanes], squares: &mut Lanes)
+    /// The squared distance of `a` to `b`, whose differences are taken in binary32, added in
+    /// binary32 for few terms and then in binary64: off by less than a relative 1e-6, but for
+    /// [`UNDERFLOW`].
+    fn square_apart = square_apart_body(a: &[f32], b: &[f32]) -> f64
 }
 
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
-fn moved_body<const B: usize>(a: &[Lanes], b: &[Lanes], squares: &mut Lanes) {
-    add_squares(a, |i| b[i], squares);
-}
-
-/// Adds to `squares` those of the differences between `a` and `b`.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
-fn add_squares(a: &[Lanes], b: impl Fn(usize) -> Lanes, squares: &mut Lanes) {
-    // Two sums, to hide the latency of additions. Written out: a loop over both would be
-    // vectorised across them, with gathers.
-    let (mut even, mut odd) = ([0.0; LANES], [0.0; LANES]);
-    for (i, [first, second]) in a.as_chunks::<2>().0.iter().enumerate() {
-        let b = [b(2 * i), b(2 * i + 1)];
-        for lane in 0..LANES {
-            even[lane] += (first[lane] - b[0][lane]) * (first[lane] - b[0][lane]);
+fn square_apart_body<const B: usize>(a: &[f32], b: &[f32]) -> f64 {
+    let mut total = 0.0;
+    for (a, b) in a.chunks(TERMS * LANES).zip(b.chunks(TERMS * LANES)) {
+        let mut sums = [0.0_f32; LANES];
+        let (a, b) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+        for (a, b) in a.0.iter().zip(b.0) {
+            for lane in 0..LANES {
+                let difference = a[lane] - b[lane];
+                sums[lane] += difference * difference;
+            }
         }
-        for lane in 0..LANES {
-            odd[lane] += (second[lane] - b[1][lane]) * (second[lane] - b[1][lane]);
+        for (sum, (a, b)) in sums.iter_mut().zip(a.1.iter().zip(b.1)) {
+            *sum += (a - b) * (a - b);
         }
+        // The sixteen are added in binary32 too, in four steps.
+        let mut width = LANES / 2;
+        while width > 0 {
+            for lane in 0..width {
+                sums[lane] += sums[lane + width];
+            }
+            width /= 2;
+        }
+        total += f64::from(sums[0]);
     }
-    for lane in 0..LANES {
-        squares[lane] += even[lane] + odd[lane];
-    }
-}
-
-/// A distance that is no smaller than the root of a sum of [`moved`], for coordinates of at most
-/// `reach`.
-pub(super) fn distance_from(square: f32, reach: f32) -> f32 {
-    square.sqrt() * SUMMING + 4e-7 * reach + 1e-18
+    total
 }

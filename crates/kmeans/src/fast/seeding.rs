@@ -1,49 +1,43 @@
 //! Greedy k-means++ that chooses the same rows as the definition without computing most distances.
 //!
 //! The definition ([`crate::seeding`]) asks two things of all distances: whether a proposed row is
-//! taken, and which candidate leaves the smallest potential. Both are comparisons, so intervals do:
-//! every row keeps one for its D², and candidates are compared by their *gain*, the potential that
-//! they take away: `sum max(0, D² - d²)` over all rows.
-//!
-//! By [`super::judge`], with a candidate as the centroid, a row's distance is, in units,
-//!
-//! ```text
-//! d² = |w|² + g +- 2 |(y_b, t)| |(z_b, s)| +- 2 |e| |v| +- 2 |w| |f| +- slop
-//! ```
-//!
-//! A row whose d² is certainly not below its D² adds nothing to a gain; all others go on to the next
-//! level, where intervals are tighter. Candidates that can no longer win are dropped after each.
-//! Where the last level leaves more than one, the rows that are left are evaluated by the
-//! definition, and where even their sums are as close as rounding of the definition's own sum could
-//! matter, all rows are.
+//! taken, which takes the distances of that row alone, and which candidate leaves the smallest
+//! potential. The latter is a comparison, so intervals do: candidates are compared by their *gain*,
+//! the potential that they take away, `sum max(0, D² - d²)` over all rows. For that, every row's D²
+//! is kept as an interval (of its score, see [`super::judge`], with errors measured from the mean, so
+//! that rounds can be compared), and the candidates' distances are taken as intervals too: first of
+//! all rows' high bytes; where that does not tell the best, of both bytes of those rows that may gain
+//! something, block by block, until it does; at last by the definition.
 //!
 //! # Rounding
 //!
-//! `slop` is twice that of [`super::judge`]: `|w|²` is taken from a norm rounded up to binary32, a
-//! relative `2^-22`, and each end of an interval passes three more roundings. Gains are added in
-//! binary64, `n` numbers of at most 4 each. The definition's potentials are binary64 sums, in which
-//! the relative error is below `n 2^-53`: differences below [`Seeder::margin`] are not trusted.
+//! Gains are added in binary64. The definition's potentials are binary64 sums, in which the relative
+//! error is below `n 2^-53`, of distances with relative errors below `1e-9`: differences below
+//! [`Seeder::margin`] are not trusted, and left to the definition.
 
-use super::judge::{BLOWN, slop};
-use super::kernel::{self, LANES, Products, ROWS};
-use super::project::{Lanes, Projected};
+use super::judge::Ranges;
+use super::kernel::{LANES, ROWS};
+use super::project::{Centroids, Lanes, Planes, Product};
+use super::weigh::{Bytes, Scores, by_planes};
 use crate::data::Data;
 use crate::distance;
-use crate::index::{Facts, IndexView, Layout};
+use crate::index::{IndexView, Layout};
 use crate::random::RunRandom;
 use crate::rows::RowIndex;
 use crate::seeding::{Proposal, as_centroid, candidates_per_round, draw_by_cumulative_sum};
 use crate::simd::{Simd, multiversion};
-use std::ops::Range;
 
-/// Chunks of rows between asking for coordinates and using them.
-const AHEAD: usize = 3;
-
-/// Most clusters: more candidates a round would not fit a group.
+/// Most clusters: more candidates a round, and the first centroid, would not fit a group.
 const MOST: usize = 1 << 19;
 
 /// Fewest coordinates that are worth it: below, a whole distance takes no longer than a look.
 const NARROWEST: usize = 64;
+
+/// Rows to a block, between two comparisons.
+const BLOCK: usize = 1024;
+
+/// Rows between asking for coordinates and using them.
+const AHEAD: usize = 32;
 
 /// Whether [`kmeans_plus_plus`] can be used, and is faster than the definition. Where rows have
 /// parts outside the basis, too many of them would be left to the definition.
@@ -61,38 +55,32 @@ pub(crate) fn kmeans_plus_plus(
     k: usize,
 ) -> Vec<RowIndex> {
     let first = RowIndex::new(random.index(data.rows.n()));
-    let mut seeder = Seeder::new(simd, data, index);
-    if k > 1 {
-        seeder.sift(&[first]);
-    }
-    seeder.choose(first);
+    let mut seeder = Seeder::new(simd, data, index, first);
     while seeder.chosen.len() < k {
         let proposal = Proposal::new(data, &seeder.chosen);
         let drawn: Vec<RowIndex> = (0..candidates_per_round(k))
             .map(|_| {
                 proposal
-                    .draw(random, |row, threshold| seeder.is_above(row, threshold))
-                    .unwrap_or_else(|| draw_by_cumulative_sum(random, seeder.exact()))
+                    .draw(random, |row, threshold| threshold < seeder.defined(row))
+                    .unwrap_or_else(|| draw_by_cumulative_sum(random, seeder.all_defined()))
             })
             .collect();
-        let best = seeder.best_of(&drawn);
-        seeder.choose(best);
+        seeder.choose_best_of(&distinct(data, &drawn));
     }
     seeder.chosen
 }
 
-/// Bounds of a number.
-#[derive(Debug, Clone, Copy)]
-struct Interval {
-    low: f32,
-    high: f32,
-}
-
-/// Bounds of every candidate's gain.
-#[derive(Debug, Clone, Copy, Default)]
-struct Gains {
-    low: [f64; LANES],
-    high: [f64; LANES],
+/// Equal rows have equal distances, so the first of them is the one that counts: `drawn` without the
+/// others.
+fn distinct(data: Data<'_>, drawn: &[RowIndex]) -> Vec<RowIndex> {
+    let mut candidates: Vec<RowIndex> = Vec::with_capacity(drawn.len());
+    for &row in drawn {
+        let values = data.rows.row(row);
+        if candidates.iter().all(|&other| data.rows.row(other) != values) {
+            candidates.push(row);
+        }
+    }
+    candidates
 }
 
 struct Seeder<'a> {
@@ -102,58 +90,69 @@ struct Seeder<'a> {
     chosen: Vec<RowIndex>,
     /// Those rows as centroids, `[chosen, stride]`.
     centroids: Vec<f64>,
-    /// Every row's D², in units, `[n]`.
-    nearest: Vec<Interval>,
-    /// The same by definition, from when a draw has first asked for all of them.
-    exact: Option<Vec<f64>>,
-    /// What [`Self::sift`] was last given, and which rows it left, with their scores.
-    candidates: Vec<RowIndex>,
-    projected: Projected,
-    rows: Vec<u32>,
-    scores: Vec<Lanes>,
-    /// The gains after the last level that was gone through.
-    gains: Gains,
+    /// At least the potential, in units².
+    potential: f64,
+    /// Every row's interval of the score of the nearest chosen row, infinite at first.
+    nearest: Intervals,
+    /// The same of a round's candidates, `[candidates, n]`.
+    candidates: Vec<Intervals>,
+    /// Every row's defined D², from when all of them were first asked for.
+    defined: Option<Vec<f64>>,
+}
+
+/// The lowest and highest that a score may be, of every row.
+#[derive(Debug, Clone)]
+struct Intervals {
+    low: Vec<f32>,
+    high: Vec<f32>,
+}
+
+/// Bounds of what a candidate gains.
+#[derive(Debug, Clone, Copy, Default)]
+struct Gain {
+    low: f64,
+    high: f64,
+}
+
+/// What a look takes.
+struct Round {
+    planes: Planes,
+    scores: Scores,
+    ranges: Ranges,
+}
+
+impl Round {
+    /// With `centroids`, `[lanes, stride]`, rows that are at most one unit from the mean.
+    fn new(seeder: &Seeder<'_>, centroids: &[f64]) -> Self {
+        let Seeder { simd, data, index, .. } = *seeder;
+        let lanes = centroids.len() / data.rows.stride();
+        let mut whole = Centroids::new(index, lanes);
+        let mut product = Product::default();
+        let usable = whole.set(simd, index, data, centroids, true, &mut product);
+        assert!(usable, "rows are at most one unit from the mean");
+        let mut planes = Planes::new(index, lanes);
+        planes.set(simd, index, &whole, &product);
+        let (scores, ranges) = (Scores::new(planes.lanes), Ranges::new(planes.lanes));
+        Self { planes, scores, ranges }
+    }
 }
 
 impl<'a> Seeder<'a> {
-    fn new(simd: Simd, data: Data<'a>, index: &'a IndexView<'a>) -> Self {
+    fn new(simd: Simd, data: Data<'a>, index: &'a IndexView<'a>, first: RowIndex) -> Self {
+        let n = data.rows.n();
+        // |w - v|² <= 2 |w|² + 2 |v|², and no |v| is above 1.
+        let spread = data.total_spread() * index.unit * index.unit;
         Self {
             simd,
             data,
             index,
-            chosen: Vec::new(),
-            centroids: Vec::new(),
-            nearest: vec![Interval { low: f32::INFINITY, high: f32::INFINITY }; data.rows.n()],
-            exact: None,
+            chosen: vec![first],
+            centroids: as_centroid(data, first),
+            potential: 2.0 * (spread + n as f64) * (1.0 + 1e-9),
+            nearest: Intervals { low: vec![f32::INFINITY; n], high: vec![f32::INFINITY; n] },
             candidates: Vec::new(),
-            projected: Projected::new(index, 1),
-            rows: Vec::new(),
-            scores: Vec::new(),
-            gains: Gains::default(),
+            defined: None,
         }
-    }
-
-    /// Whether the defined D² of `row` is above `threshold`.
-    fn is_above(&self, row: RowIndex, threshold: f64) -> bool {
-        if let Some(exact) = &self.exact {
-            return threshold < exact[row.get()];
-        }
-        let Interval { low, high } = self.nearest[row.get()];
-        let unit = self.index.unit;
-        // Two roundings, of numbers that are nowhere near the ends of binary64.
-        let scaled = threshold * unit * unit;
-        if scaled < f64::from(low) * (1.0 - 1e-9) {
-            return true;
-        }
-        if scaled > f64::from(high) * (1.0 + 1e-9) {
-            return false;
-        }
-        threshold < self.by_definition(row)
-    }
-
-    /// The defined D² of one row.
-    fn by_definition(&self, row: RowIndex) -> f64 {
-        self.distance(row, &self.centroids)
     }
 
     /// The defined distance of a row to the nearest of `centroids`.
@@ -164,180 +163,179 @@ impl<'a> Seeder<'a> {
         nearest.distance
     }
 
+    /// The defined D² of `row`.
+    fn defined(&self, row: RowIndex) -> f64 {
+        match &self.defined {
+            Some(defined) => defined[row.get()],
+            None => self.distance(row, &self.centroids),
+        }
+    }
+
     /// The defined D² of all rows.
-    fn exact(&mut self) -> &[f64] {
-        self.exact.get_or_insert_with(|| {
-            let n = self.data.rows.n();
-            let (mut nearest, mut distances) = (vec![f64::INFINITY; n], vec![0.0; n]);
+    fn all_defined(&mut self) -> &[f64] {
+        if self.defined.is_none() {
+            let mut all = vec![f64::INFINITY; self.data.rows.n()];
             for centroid in self.centroids.chunks_exact(self.data.rows.stride()) {
-                distance::to_one(self.simd, self.data.rows, centroid, &mut distances);
-                for (nearest, &distance) in nearest.iter_mut().zip(&distances) {
-                    *nearest = nearest.min(distance);
-                }
+                take_nearer(self.simd, self.data, centroid, &mut all);
             }
-            nearest
-        })
+            self.defined = Some(all);
+        }
+        self.defined.as_deref().expect("just computed")
     }
 
-    /// Differences of potentials, in units, that rounding may hide.
+    /// Differences of gains that rounding may hide.
     fn margin(&self) -> f64 {
-        let total: f64 = self.nearest.iter().map(|nearest| f64::from(nearest.high)).sum();
-        (self.nearest.len() as f64 * 1e-15).max(1e-9) * total
+        (self.data.rows.n() as f64 * 1e-15).max(1e-9) * self.potential
     }
 
-    /// The first of the candidates that leave the smallest potential, by definition.
-    fn best_of(&mut self, drawn: &[RowIndex]) -> RowIndex {
-        // Equal rows have equal distances, so the first of them is the one that counts.
-        let mut candidates: Vec<RowIndex> = Vec::with_capacity(drawn.len());
-        for &row in drawn {
-            let values = self.data.rows.row(row);
-            if candidates.iter().all(|&other| self.data.rows.row(other) != values) {
-                candidates.push(row);
-            }
+    /// Takes the first of the `drawn` rows, no two of them equal, that leave the smallest potential.
+    fn choose_best_of(&mut self, drawn: &[RowIndex]) {
+        let gains = self.look_at_all(drawn);
+        let mut alive: Vec<usize> = (0..drawn.len()).collect();
+        self.drop_losers(&gains, &mut alive);
+        if alive.len() > 1 {
+            self.look_closer(drawn, gains, &mut alive);
         }
-        let left = self.sift(&candidates);
-        match *left.as_slice() {
-            [only] => candidates[only],
-            _ => self.best_by_definition(&left.iter().map(|&j| candidates[j]).collect::<Vec<_>>()),
+        let best = match *alive.as_slice() {
+            [only] => only,
+            _ => self.best_by_definition(drawn, &alive),
+        };
+        let centroid = as_centroid(self.data, drawn[best]);
+        if let Some(defined) = &mut self.defined {
+            take_nearer(self.simd, self.data, &centroid, defined);
         }
+        self.chosen.push(drawn[best]);
+        self.centroids.extend_from_slice(&centroid);
+        self.nearest.take_lower(&self.candidates[best]);
     }
 
-    /// Goes through the levels with `candidates`, until the rows are left that one of those may be
-    /// nearer to than all that are chosen. Returns which candidates may have the largest gain.
-    fn sift(&mut self, candidates: &[RowIndex]) -> Vec<usize> {
+    /// Drops candidates that can no longer have the largest gain.
+    fn drop_losers(&self, gains: &[Gain], alive: &mut Vec<usize>) {
+        let most = alive.iter().map(|&j| gains[j].low).fold(0.0, f64::max);
         let margin = self.margin();
-        self.candidates = candidates.to_vec();
-        if self.projected.k != candidates.len() {
-            self.projected = Projected::new(self.index, candidates.len());
-        }
-        let centroids: Vec<f64> =
-            candidates.iter().flat_map(|&row| as_centroid(self.data, row)).collect();
-        // Other candidates' norms do not count.
-        self.projected.norms.fill(0.0);
-        let usable = self.projected.set(self.simd, self.index, self.data, &centroids);
-        assert!(usable, "rows are at most one unit from the mean");
-        self.rows.clear();
-        self.rows.extend(0..self.data.rows.n() as u32);
-        self.scores.clear();
-        self.scores.resize(self.rows.len(), [0.0; LANES]);
-        let mut alive: Vec<usize> = (0..candidates.len()).collect();
-        let last = self.index.layout.levels() - 1;
-        for level in 0..=last {
-            let mut kept = 0;
-            let mut from = 0;
-            let mut gains = Gains::default();
-            if level == last && level > 0 && alive.len() > 1 {
-                // Rows of the candidate that promises most come first: often nothing else is left
-                // once its gain is known.
-                let promise = |&j: &usize| self.gains.low[j] + self.gains.high[j];
-                let champion =
-                    alive.iter().copied().max_by(|a, b| promise(a).total_cmp(&promise(b)));
-                let champion = champion.expect("a candidate is alive");
-                from = self.partition(level - 1, champion);
-                kept = self.pass(level, &alive, 0..from, kept, &mut gains);
-                let before = self.gains;
-                let most = gains.low[champion];
-                alive.retain(|&j| j == champion || before.high[j] + margin >= most);
-            }
-            if from == 0 || alive.len() > 1 {
-                kept = self.pass(level, &alive, from..self.rows.len(), kept, &mut gains);
-            }
-            self.rows.truncate(kept);
-            self.scores.truncate(kept);
-            let most = alive.iter().map(|&j| gains.low[j]).fold(0.0, f64::max);
-            alive.retain(|&j| gains.high[j] + margin >= most);
-            self.gains = gains;
-        }
-        alive
+        alive.retain(|&j| gains[j].high + margin >= most);
     }
 
-    /// Puts the rows first that `level` has left open for candidate `champion`; returns how many.
-    fn partition(&mut self, level: usize, champion: usize) -> usize {
-        let mut count = 0;
-        for at in 0..self.rows.len() {
-            let row = self.rows[at] as usize;
-            let facts = self.index.facts_of(row, level);
-            let off = off(&self.projected, level, &facts)[champion];
-            let distance = facts.norm * facts.norm + self.scores[at][champion];
-            if self.nearest[row].high - (distance - off) > 0.0 {
-                self.rows.swap(at, count);
-                self.scores.swap(at, count);
-                count += 1;
+    /// Looks at all rows' high bytes, and takes the intervals of all candidates.
+    fn look_at_all(&mut self, drawn: &[RowIndex]) -> Vec<Gain> {
+        let n = self.data.rows.n();
+        // In the first round, nothing is known of the first centroid either.
+        let unknown = usize::from(self.chosen.len() == 1);
+        let mut centroids = self.centroids[..unknown * self.data.rows.stride()].to_vec();
+        for &row in drawn {
+            centroids.extend(as_centroid(self.data, row));
+        }
+        let mut round = Round::new(self, &centroids);
+        let none = Intervals { low: vec![0.0; n], high: vec![0.0; n] };
+        self.candidates.resize(drawn.len(), none);
+        let mut gains = vec![Gain::default(); drawn.len()];
+        let numbers: Vec<u32> = (0..n as u32).collect();
+        for rows in numbers.chunks(ROWS) {
+            let Round { planes, scores, ranges } = &mut round;
+            let mean = &[u32::MAX; ROWS][..rows.len()];
+            let (simd, index) = (self.simd, self.index);
+            for &row in numbers[rows[0] as usize..].iter().skip(AHEAD).take(ROWS) {
+                index.prefetch(row as usize, false);
+            }
+            by_planes(simd, simd, index, planes, Bytes::High, rows, mean, scores, ranges);
+            let at = rows[0] as usize..rows[0] as usize + rows.len();
+            if unknown > 0 {
+                take_range(ranges, 0, at.clone(), &mut self.nearest);
+            }
+            for (j, (candidate, gain)) in self.candidates.iter_mut().zip(&mut gains).enumerate() {
+                take_range(ranges, unknown + j, at.clone(), candidate);
+                add_gain(simd, &self.nearest, candidate, at.clone(), gain);
             }
         }
-        count
+        gains
     }
 
-    /// Adds a level to the scores of `range` of the rows that are left, and to `gains`; moves those
-    /// that a candidate that is `alive` may be nearest to to `kept` and behind, and returns where
-    /// they end.
-    fn pass(
-        &mut self,
-        level: usize,
-        alive: &[usize],
-        range: Range<usize>,
-        mut kept: usize,
-        gains: &mut Gains,
-    ) -> usize {
-        let mut dead = [f32::INFINITY; LANES];
-        for &j in alive {
-            dead[j] = 0.0;
+    /// Looks at both bytes of rows that candidates may gain something from, until only one candidate
+    /// is `alive`, or all rows are done.
+    fn look_closer(&mut self, drawn: &[RowIndex], mut gains: Vec<Gain>, alive: &mut Vec<usize>) {
+        let (n, simd, index) = (self.data.rows.n(), self.simd, self.index);
+        let mut centroids = self.centroids.clone();
+        for &j in &*alive {
+            centroids.extend(as_centroid(self.data, drawn[j]));
         }
-        let coordinates = self.index.level(level);
-        let width = self.index.layout.widths[level];
-        let values = |row: u32| &coordinates[row as usize * width..][..width];
-        let group = &self.projected.levels[level];
-        for start in range.clone().step_by(ROWS) {
-            let count = ROWS.min(range.end - start);
-            if level > 0 {
-                for &row in self.rows.iter().skip(start + AHEAD * ROWS).take(ROWS) {
-                    kernel::prefetch(values(row));
+        let chosen = self.chosen.len();
+        let mut round = Round::new(self, &centroids);
+        let lanes: Vec<usize> = alive.clone();
+        let mut open = Vec::with_capacity(BLOCK);
+        for start in (0..n).step_by(BLOCK) {
+            let block = start..n.min(start + BLOCK);
+            open.clear();
+            open.extend(block.clone().map(|row| row as u32).filter(|&row| {
+                let row = row as usize;
+                alive.iter().any(|&j| self.nearest.high[row] > self.candidates[j].low[row])
+            }));
+            for &j in &*alive {
+                let mut gain = Gain::default();
+                add_gain(simd, &self.nearest, &self.candidates[j], block.clone(), &mut gain);
+                gains[j].low -= gain.low;
+                gains[j].high -= gain.high;
+            }
+            for first in (0..open.len()).step_by(ROWS) {
+                for &row in open.iter().skip(first + AHEAD).take(ROWS) {
+                    index.prefetch(row as usize, true);
+                }
+                let rows = &open[first..open.len().min(first + ROWS)];
+                let Round { planes, scores, ranges } = &mut round;
+                let mean = &[u32::MAX; ROWS][..rows.len()];
+                by_planes(simd, simd, index, planes, Bytes::Both, rows, mean, scores, ranges);
+                for (i, &row) in rows.iter().enumerate() {
+                    let row = row as usize;
+                    let [mut low, mut high] = [f32::INFINITY; 2];
+                    for lane in 0..chosen {
+                        let range = range_of(ranges, lane, i);
+                        (low, high) = (low.min(range.0), high.min(range.1));
+                    }
+                    self.nearest.narrow(row, low, high);
+                    for (lane, &j) in lanes.iter().enumerate() {
+                        let (low, high) = range_of(ranges, chosen + lane, i);
+                        self.candidates[j].narrow(row, low, high);
+                    }
                 }
             }
-            // Loops, because mapping an array is a call for each element.
-            let mut rows = [0; ROWS];
-            let mut facts = [Facts::default(); ROWS];
-            let mut nearest = [Interval { low: 0.0, high: 0.0 }; ROWS];
-            let mut coordinates: [&[i16]; ROWS] = [&[]; ROWS];
-            for i in 0..ROWS {
-                rows[i] = self.rows[start + i.min(count - 1)];
-                coordinates[i] = values(rows[i]);
-                facts[i] = self.index.facts_of(rows[i] as usize, level);
-                nearest[i] = self.nearest[rows[i] as usize];
+            for &j in &*alive {
+                add_gain(simd, &self.nearest, &self.candidates[j], block.clone(), &mut gains[j]);
             }
-            let products = kernel::products(self.simd, coordinates, group);
-            let sieve = Sieve { projected: &self.projected, level, dead };
-            let scores = &mut self.scores[start..start + count];
-            let passed = sift_rows(self.simd, &sieve, &[products], &facts, &nearest, scores, gains);
-            for (i, &row) in rows.iter().enumerate().take(count) {
-                if passed & 1 << i != 0 {
-                    self.rows[kept] = row;
-                    self.scores[kept] = self.scores[start + i];
-                    kept += 1;
-                }
+            self.drop_losers(&gains, alive);
+            if alive.len() == 1 {
+                return;
             }
         }
-        kept
     }
 
-    /// As [`Self::best_of`], of candidates whose gains are too close for intervals.
-    fn best_by_definition(&mut self, candidates: &[RowIndex]) -> RowIndex {
-        // Rows that were left out add the same to all potentials.
+    /// The first of the candidates that are `alive` with the smallest potential.
+    fn best_by_definition(&mut self, drawn: &[RowIndex], alive: &[usize]) -> usize {
+        // Rows that none of them can be nearer to add the same to all potentials.
         let margin = self.margin() / (self.index.unit * self.index.unit);
-        let potentials: Vec<f64> = candidates.iter().map(|&row| self.potential_left(row)).collect();
-        let best = (0..candidates.len())
+        let mut potentials = vec![0.0; alive.len()];
+        let centroids: Vec<Vec<f64>> =
+            alive.iter().map(|&j| as_centroid(self.data, drawn[j])).collect();
+        for row in 0..self.data.rows.n() {
+            if !alive.iter().any(|&j| self.nearest.high[row] > self.candidates[j].low[row]) {
+                continue;
+            }
+            let row = RowIndex::new(row);
+            let nearest = self.defined(row);
+            for (potential, centroid) in potentials.iter_mut().zip(&centroids) {
+                *potential += self.distance(row, centroid).min(nearest);
+            }
+        }
+        let best = (0..alive.len())
             .fold(0, |best, j| if potentials[j] < potentials[best] { j } else { best });
         let rivals = potentials.iter().filter(|&&other| other <= potentials[best] + margin).count();
         if rivals == 1 {
-            return candidates[best];
+            return alive[best];
         }
-        self.exact();
-        let nearest = self.exact.as_deref().expect("just computed");
+        let (simd, data) = (self.simd, self.data);
+        let nearest = self.all_defined();
         let mut distances = vec![0.0; nearest.len()];
-        let mut best = (candidates[0], f64::INFINITY);
-        for &candidate in candidates {
-            let centroid = as_centroid(self.data, candidate);
-            distance::to_one(self.simd, self.data.rows, &centroid, &mut distances);
+        let mut best = (alive[0], f64::INFINITY);
+        for (&candidate, centroid) in alive.iter().zip(&centroids) {
+            distance::to_one(simd, data.rows, centroid, &mut distances);
             let mut potential = 0.0;
             for (distance, nearest) in distances.iter().zip(nearest) {
                 potential += distance.min(*nearest);
@@ -348,124 +346,83 @@ impl<'a> Seeder<'a> {
         }
         best.0
     }
+}
 
-    /// What the rows that are left add to the potential with `candidate`, by definition.
-    fn potential_left(&self, candidate: RowIndex) -> f64 {
-        let centroid = as_centroid(self.data, candidate);
-        let rows = self.rows.iter().map(|&row| RowIndex::new(row as usize));
-        rows.map(|row| {
-            let nearest = match &self.exact {
-                Some(exact) => exact[row.get()],
-                None => self.by_definition(row),
-            };
-            self.distance(row, &centroid).min(nearest)
-        })
-        .sum()
+impl Intervals {
+    /// The score of `row` is also between these.
+    fn narrow(&mut self, row: usize, low: f32, high: f32) {
+        self.low[row] = self.low[row].max(low);
+        self.high[row] = self.high[row].min(high);
     }
 
-    /// Takes `row`, one of those last sifted, as a centroid.
-    fn choose(&mut self, row: RowIndex) {
-        let centroid = as_centroid(self.data, row);
-        self.chosen.push(row);
-        self.centroids.extend_from_slice(&centroid);
-        let level = self.index.layout.levels() - 1;
-        let Some(lane) = self.candidates.iter().position(|&candidate| candidate == row) else {
-            return;
-        };
-        for (&at, scores) in self.rows.iter().zip(&self.scores) {
-            let facts = self.index.facts_of(at as usize, level);
-            let off = off(&self.projected, level, &facts)[lane];
-            let nearest = &mut self.nearest[at as usize];
-            let distance = facts.norm * facts.norm + scores[lane];
-            nearest.low = nearest.low.min((distance - off).max(0.0));
-            nearest.high = nearest.high.min(distance + off);
-        }
-        if let Some(mut exact) = self.exact.take() {
-            for &at in &self.rows {
-                let distance = self.distance(RowIndex::new(at as usize), &centroid);
-                let nearest = &mut exact[at as usize];
-                *nearest = nearest.min(distance);
+    /// The lower of two scores, of every row.
+    fn take_lower(&mut self, other: &Self) {
+        let ends = [(&mut self.low, &other.low), (&mut self.high, &other.high)];
+        for (ends, others) in ends {
+            for (end, other) in ends.iter_mut().zip(others) {
+                *end = end.min(*other);
             }
-            self.exact = Some(exact);
         }
     }
 }
 
-/// What [`sift_rows`] holds rows against.
-struct Sieve<'a> {
-    projected: &'a Projected,
-    level: usize,
-    /// Infinite for lanes that do not count.
-    dead: Lanes,
+/// The range of the score of row `i` in a `lane`.
+fn range_of(ranges: &Ranges, lane: usize, i: usize) -> (f32, f32) {
+    let (low, high) = (ranges.low.as_flattened(), ranges.high.as_flattened());
+    (low[lane][i] - ranges.slack[i], high[lane][i] + ranges.slack[i])
 }
 
-/// How far `|w|² + g` may be off, for every lane.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
-fn off(projected: &Projected, level: usize, facts: &Facts) -> Lanes {
-    let group = |values: &[f32]| -> Lanes { values.as_chunks().0[0] };
-    let tails = group(&projected.tails[level]);
-    let (norms, errors) = (group(&projected.norms), group(&projected.errors));
-    let [by_tail, by_norm, by_error] =
-        [facts.tail, facts.error, facts.norm].map(|by| 2.0 * by * BLOWN);
-    let mut off = [0.0; LANES];
-    for lane in 0..LANES {
-        off[lane] = by_tail * tails[lane]
-            + by_norm * norms[lane]
-            + by_error * errors[lane]
-            + 2.0 * slop(facts.norm, norms[lane]);
-    }
-    off
+/// The ranges of a `lane` for `rows` into `intervals`.
+fn take_range(
+    ranges: &Ranges,
+    lane: usize,
+    rows: std::ops::Range<usize>,
+    intervals: &mut Intervals,
+) {
+    let lanes: [&Lanes; 2] = [&ranges.low.as_flattened()[lane], &ranges.high.as_flattened()[lane]];
+    let lows = intervals.low[rows.clone()].iter_mut().zip(lanes[0]).zip(&ranges.slack);
+    lows.for_each(|((low, found), slack)| *low = found - slack);
+    let highs = intervals.high[rows].iter_mut().zip(lanes[1]).zip(&ranges.slack);
+    highs.for_each(|((high, found), slack)| *high = found + slack);
 }
 
 multiversion! {
-    /// Adds a level's products to `scores`, and what follows to `gains`; returns, as bits, the rows
-    /// that some lane may be nearest to.
-    fn sift_rows = sift_rows_body(
-        sieve: &Sieve<'_>, products: &[Products; 1], facts: &[Facts; ROWS],
-        nearest: &[Interval; ROWS], scores: &mut [Lanes], gains: &mut Gains,
-    ) -> u32
+    /// Adds what `candidate` gains from some `rows`.
+    fn add_gain = add_gain_body(
+        nearest: &Intervals, candidate: &Intervals, rows: std::ops::Range<usize>, gain: &mut Gain,
+    )
 }
 
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
-fn sift_rows_body<const B: usize>(
-    sieve: &Sieve<'_>,
-    products: &[Products; 1],
-    facts: &[Facts; ROWS],
-    nearest: &[Interval; ROWS],
-    scores: &mut [Lanes],
-    gains: &mut Gains,
-) -> u32 {
-    let Sieve { projected, level, dead } = sieve;
-    let squares: &Lanes = &projected.squares.as_chunks().0[0];
-    let factors: &Lanes = &projected.factors[*level].as_chunks().0[0];
-    let mut passed = 0;
-    for (row, scores) in scores.iter_mut().enumerate() {
-        if *level == 0 {
-            *scores = *squares;
+fn add_gain_body<const B: usize>(
+    nearest: &Intervals,
+    candidate: &Intervals,
+    rows: std::ops::Range<usize>,
+    gain: &mut Gain,
+) {
+    for (ends, others, sum) in [
+        (&nearest.low, &candidate.high, &mut gain.low),
+        (&nearest.high, &candidate.low, &mut gain.high),
+    ] {
+        let mut sums = [0.0; LANES];
+        for (ends, others) in
+            ends[rows.clone()].chunks(LANES).zip(others[rows.clone()].chunks(LANES))
+        {
+            for ((sum, end), other) in sums.iter_mut().zip(ends).zip(others) {
+                let gained = end - other;
+                *sum += f64::from(if gained > 0.0 { gained } else { 0.0 });
+            }
         }
-        let scale = facts[row].scale;
-        for lane in 0..LANES {
-            scores[lane] += scale * factors[lane] * products[0][row][lane] as f32;
-        }
-        let off = off(projected, *level, &facts[row]);
-        let middle = facts[row].norm * facts[row].norm;
-        let Interval { low, high } = nearest[row];
-        let mut most = [0.0_f32; LANES];
-        let mut fewest = [0.0_f32; LANES];
-        for lane in 0..LANES {
-            let distance = middle + scores[lane] + dead[lane];
-            let above = high - (distance - off[lane]);
-            let below = low - (distance + off[lane]);
-            most[lane] = if above > 0.0 { above } else { 0.0 };
-            fewest[lane] = if below > 0.0 { below } else { 0.0 };
-        }
-        passed |= u32::from(most.iter().sum::<f32>() > 0.0) << row;
-        for lane in 0..LANES {
-            gains.high[lane] += f64::from(most[lane]);
-            gains.low[lane] += f64::from(fewest[lane]);
-        }
+        *sum += sums.iter().sum::<f64>();
     }
-    passed
+}
+
+/// Makes each of `all` defined D² no larger than the distance to `centroid`.
+fn take_nearer(simd: Simd, data: Data<'_>, centroid: &[f64], all: &mut [f64]) {
+    let mut distances = vec![0.0; all.len()];
+    distance::to_one(simd, data.rows, centroid, &mut distances);
+    for (nearest, &distance) in all.iter_mut().zip(&distances) {
+        *nearest = nearest.min(distance);
+    }
 }

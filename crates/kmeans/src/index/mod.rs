@@ -9,10 +9,12 @@
 //!
 //! A row `x` is centred and scaled by a power of two: `w = (x - m) * unit`, so that no `|w|` is
 //! above 1. With `V` the matrix of the basis (`basis`), `[d, components]`, the row's coordinates
-//! `V^T w` are cut into up to [`MAX_LEVELS`] *levels*, leading ones first, and each level is kept
-//! as 16-bit integers `q` with one scale: `y = scale * q`. All of a level's rows are contiguous, so
-//! that looking at leading coordinates alone reads nothing else. Beside them stands, for each row
-//! (`facts`), `|w|`, the norm of what is behind each level, and the error `e` defined next.
+//! `V^T w` are cut into up to [`MAX_LEVELS`] *levels*, leading ones first, and each level is rounded
+//! to 16-bit multiples `q` of a scale of its own. These are kept as two *planes* of bytes, `q = 256
+//! high + low`: the high bytes alone are coordinates with an error of about 1 %, at half the bytes
+//! and, with what processors have for bytes, half the work. The high bytes of the first level stand
+//! apart ([`IndexView::front`]), so that looking at leading coordinates alone reads nothing else.
+//! Beside them stands, for each row (`facts`), what bounds need.
 //!
 //! # How far it is from the truth
 //!
@@ -26,38 +28,33 @@
 //!
 //! and `|V^T w - y|` is at most the sum of: `(1 + defect) 2^-24 |w|`, for `w` is rounded to binary32
 //! before it is multiplied; `sqrt(components) (1 + defect) RELATIVE_ERROR |w|`, for the product
-//! (`gemm`); and the quantisation error, which is measured. Where the basis is whole
-//! (`components = d`), `t = 0`. Else `|t|² = |w|² - |U^T w|² <= |w|² - (|y| - |e|)²`. Both norms
-//! are taken in binary64 and rounded up.
+//! (`gemm`); and the quantisation error, which is measured, for both planes and for the high one
+//! alone. Where the basis is whole (`components = d`), `t = 0`. Else `|t|² = |w|² - |U^T w|²`, and
+//! `|U^T w|` is at least the norm of the product, less the errors of that. Norms are taken in binary64
+//! and rounded up.
 
 mod basis;
 pub(crate) mod gemm;
 
 use crate::data::Data;
 use crate::rows::RowIndex;
-use crate::simd::Simd;
+use crate::simd::{Simd, prefetch};
 use crate::threads::side_by_side;
+use bytemuck::{Pod, Zeroable};
 use gemm::PANEL;
 use serde::{Deserialize, Serialize};
 
 /// Most levels that coordinates are cut into.
-pub const MAX_LEVELS: usize = 5;
-
-/// Numbers that are known of each row and its first level.
-pub const FACTS: usize = 4;
-
-/// Numbers that are known of each row's later levels.
-pub const DEEP_FACTS: usize = 2 * (MAX_LEVELS - 1);
+pub const MAX_LEVELS: usize = 4;
 
 /// Coordinates of a level are a multiple of this, padded with zeros.
 const GRAIN: usize = 16;
 
-/// `|q|` of a row's level: with [`CENTROID_NORM`], the product of two stays below 2³¹, so that
-/// their scalar product, by Cauchy and Schwarz, and every part of it, fits 32 bits.
-const ROW_NORM: f64 = 32_000.0;
+/// What high bytes are stored with, so that none is negative.
+pub(crate) const BIAS: i32 = 128;
 
-/// `|q|` of a centroid's level. Rounding adds at most `sqrt(width) / 2` to either norm.
-pub(crate) const CENTROID_NORM: f64 = 60_000.0;
+/// The largest `|q|`: its high byte, rounded, is at most 127.
+const LARGEST: f32 = (127 * 256) as f32;
 
 /// Which parts an index has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,8 +113,8 @@ impl Layout {
         // index itself, whose coordinates take two bytes each.
         let square = d.saturating_mul(d.next_multiple_of(PANEL)).saturating_mul(2);
         let first = sample.saturating_mul(3).saturating_add(square);
-        let facts = self.facts_len() + self.deep_facts_len() + self.coordinates_len().div_ceil(2);
-        let then = sample.saturating_add(facts);
+        let rest = self.rest_len().saturating_mul(size_of::<Block>() / size_of::<f32>());
+        let then = sample.saturating_add(rest).saturating_add(self.front_len().div_ceil(4));
         let values = first.max(then).saturating_add(vectors.saturating_mul(3));
         (values as u64).saturating_mul(size_of::<f32>() as u64)
     }
@@ -140,22 +137,29 @@ impl Layout {
         self.d.saturating_mul(self.components.next_multiple_of(PANEL))
     }
 
-    /// Length of [`IndexView::coordinates`].
+    /// Coordinates of a row behind the first level, padding included.
     #[must_use]
-    pub fn coordinates_len(&self) -> usize {
-        self.n.saturating_mul(self.width())
+    pub fn deep_width(&self) -> usize {
+        self.width() - self.widths[0]
     }
 
-    /// Length of [`IndexView::facts`].
+    /// Length of [`IndexView::front`].
     #[must_use]
-    pub fn facts_len(&self) -> usize {
-        self.n.saturating_mul(FACTS)
+    pub fn front_len(&self) -> usize {
+        self.n.saturating_mul(self.widths[0])
     }
 
-    /// Length of [`IndexView::deep_facts`].
+    /// Blocks that a row takes in [`IndexView::rest`]: facts, high bytes of levels behind the first, low
+    /// bytes of all.
     #[must_use]
-    pub fn deep_facts_len(&self) -> usize {
-        self.n.saturating_mul(DEEP_FACTS)
+    pub fn rest_blocks(&self) -> usize {
+        (size_of::<Facts>() + self.deep_width() + self.width()).div_ceil(size_of::<Block>())
+    }
+
+    /// Length of [`IndexView::rest`].
+    #[must_use]
+    pub fn rest_len(&self) -> usize {
+        self.n.saturating_mul(self.rest_blocks())
     }
 
     /// Whether rows have nothing outside the basis.
@@ -175,12 +179,10 @@ pub struct Index {
     pub defect: f64,
     /// The basis, packed.
     pub basis: Vec<f32>,
-    /// All coordinates.
-    pub coordinates: Vec<i16>,
-    /// Of rows and their first level.
-    pub facts: Vec<f32>,
-    /// Of later levels.
-    pub deep_facts: Vec<f32>,
+    /// High bytes of the first level.
+    pub front: Vec<u8>,
+    /// All else.
+    pub rest: Vec<Block>,
 }
 
 /// A borrowed index: slices of plain numbers, wherever they lie.
@@ -194,57 +196,82 @@ pub struct IndexView<'a> {
     pub defect: f64,
     /// `V`, in panels of 64 columns: `[components / 64, d, 64]`, padded with zeros.
     pub basis: &'a [f32],
-    /// Coordinates, level by level: each `[n, width]`.
-    pub coordinates: &'a [i16],
-    /// Of each row, `[n, FACTS]`: scale of the first level, norm behind it, whole norm, error.
-    pub facts: &'a [f32],
-    /// Of each row, `[n, DEEP_FACTS]`: the scales of later levels, then their tails.
-    pub deep_facts: &'a [f32],
+    /// High bytes of rows' first level, `[n, widths[0]]`, each with 128 added.
+    pub front: &'a [u8],
+    /// Of each row, in whole blocks: its [`Facts`], the high bytes of all levels behind the first, and
+    /// the low bytes, from -128 to 127, of all levels, with 128 added.
+    pub rest: &'a [Block],
 }
 
-/// What the index knows of one row up to some level.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+/// A cache line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C, align(64))]
+pub struct Block([u8; 64]);
+
+/// What is known of a row besides its coordinates: bounds of norms, in units.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Pod, Zeroable)]
 #[repr(C)]
-pub(crate) struct Facts {
-    /// What the level's integers are multiples of.
-    pub(crate) scale: f32,
-    /// At least the norm of what is behind the level, in later levels and outside the basis.
-    pub(crate) tail: f32,
-    /// At least `|w|`, the row's distance to the mean in units.
-    pub(crate) norm: f32,
-    /// At least `|e|`: how far the coordinates are off.
-    pub(crate) error: f32,
+pub struct Facts {
+    /// What high bytes of each level are multiples of; low bytes, of a 256th of it.
+    pub scales: [f32; MAX_LEVELS],
+    /// At least `|w|`, the row's distance to the mean.
+    pub norm: f32,
+    /// At least the norm of all that is behind the first level, and outside the basis.
+    pub tail: f32,
+    /// At least the norm of what is outside the basis.
+    pub outside: f32,
+    /// At least `|e|` in the first level with high bytes alone;
+    pub front_error: f32,
+    /// in all levels with high bytes alone;
+    pub error: f32,
+    /// and with both.
+    pub fine_error: f32,
 }
 
 impl<'a> IndexView<'a> {
-    /// The coordinates of all rows in `level`, `[n, width]`.
-    pub(crate) fn level(&self, level: usize) -> &'a [i16] {
-        let Layout { n, widths, .. } = self.layout;
-        let before: usize = widths[..level].iter().sum();
-        &self.coordinates[n * before..][..n * widths[level]]
+    /// The bytes of `row` in [`Self::rest`].
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
+    fn rest_of(&self, row: usize) -> &'a [u8] {
+        let blocks = self.layout.rest_blocks();
+        bytemuck::cast_slice(&self.rest[row * blocks..][..blocks])
     }
 
-    /// What is known of `row` up to `level`.
-    #[inline]
-    pub(crate) fn facts_of(&self, row: usize, level: usize) -> Facts {
-        let &[scale, tail, norm, error] = &self.facts.as_chunks::<FACTS>().0[row];
+    /// What is known of `row`.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
+    pub(crate) fn facts(&self, row: usize) -> &'a Facts {
+        bytemuck::from_bytes(&self.rest_of(row)[..size_of::<Facts>()])
+    }
+
+    /// The high bytes of `row` in `level`.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
+    pub(crate) fn high(&self, row: usize, level: usize) -> &'a [u8] {
+        let widths = &self.layout.widths;
         if level == 0 {
-            return Facts { scale, tail, norm, error };
+            return &self.front[row * widths[0]..][..widths[0]];
         }
-        let deep = &self.deep_facts.as_chunks::<DEEP_FACTS>().0[row];
-        Facts { scale: deep[level - 1], tail: deep[MAX_LEVELS - 2 + level], norm, error }
+        let first: usize = widths[1..level].iter().sum();
+        &self.rest_of(row)[size_of::<Facts>() + first..][..widths[level]]
     }
 
-    /// What [`Self::facts_of`] reads for the first level.
+    /// The low bytes of `row` in `level`.
     #[inline]
-    pub(crate) fn first_facts_of(&self, row: usize) -> &'a [f32; FACTS] {
-        &self.facts.as_chunks().0[row]
+    pub(crate) fn low(&self, row: usize, level: usize) -> &'a [u8] {
+        let widths = &self.layout.widths;
+        let first: usize = widths[..level].iter().sum();
+        let before = size_of::<Facts>() + self.layout.deep_width();
+        &self.rest_of(row)[before + first..][..widths[level]]
     }
 
-    /// What [`Self::facts_of`] reads for later levels.
+    /// Asks for what is known of `row` to be in the cache soon: all of it, or all but low bytes.
     #[inline]
-    pub(crate) fn deep_facts_of(&self, row: usize) -> &'a [f32; DEEP_FACTS] {
-        &self.deep_facts.as_chunks().0[row]
+    pub(crate) fn prefetch(&self, row: usize, all: bool) {
+        let rest = self.rest_of(row);
+        let high = size_of::<Facts>() + self.layout.deep_width();
+        prefetch(self.high(row, 0));
+        prefetch(if all { rest } else { &rest[..high] });
     }
 }
 
@@ -269,35 +296,22 @@ impl Index {
             unit,
             defect,
             basis: gemm::pack_transposed(&vectors, d, components, d),
-            coordinates: vec![0; layout.coordinates_len()],
-            facts: vec![0.0; layout.facts_len()],
-            deep_facts: vec![0.0; layout.deep_facts_len()],
+            front: vec![0; layout.front_len()],
+            rest: vec![Block([0; 64]); layout.rest_len()],
         };
         let part = n.div_ceil(threads.max(1));
-        let mut levels = Vec::new();
-        let mut rest = index.coordinates.as_mut_slice();
-        for width in layout.widths {
-            let (level, behind) = rest.split_at_mut(n * width);
-            levels.push((width, level));
-            rest = behind;
-        }
-        let mut facts = index.facts.as_chunks_mut().0;
-        let mut deep = index.deep_facts.as_chunks_mut().0;
-        let basis = &index.basis;
+        let Index { basis, front, rest, .. } = &mut index;
+        let (mut front, mut rest) = (front.as_mut_slice(), rest.as_mut_slice());
+        let basis = &*basis;
         side_by_side((0..n).step_by(part).map(|start| {
             let count = part.min(n - start);
-            let levels = levels
-                .iter_mut()
-                .map(|(width, level)| {
-                    let (first, behind) = std::mem::take(level).split_at_mut(count * *width);
-                    *level = behind;
-                    first
-                })
-                .collect();
             let parts = Parts {
-                levels,
-                facts: facts.split_off_mut(..count).expect("each row has facts"),
-                deep_facts: deep.split_off_mut(..count).expect("each row has facts"),
+                front: front
+                    .split_off_mut(..count * layout.widths[0])
+                    .expect("each row has coordinates"),
+                rest: rest
+                    .split_off_mut(..count * layout.rest_blocks())
+                    .expect("each row has blocks"),
             };
             let rows = start..start + count;
             let rotation = Rotation { simd, data, unit, defect, layout, basis };
@@ -314,9 +328,8 @@ impl Index {
             unit: self.unit,
             defect: self.defect,
             basis: &self.basis,
-            coordinates: &self.coordinates,
-            facts: &self.facts,
-            deep_facts: &self.deep_facts,
+            front: &self.front,
+            rest: &self.rest,
         }
     }
 }
@@ -357,28 +370,39 @@ pub(crate) fn up(x: f64) -> f32 {
     if f64::from(rounded) < x { rounded.next_up() } else { rounded }
 }
 
-/// `values` as multiples of one scale with `|q|` about `norm`, into `integers`, which may be longer;
-/// returns the scale and the squared error.
-pub(crate) fn quantise(values: &[f32], norm: f64, integers: &mut [i16]) -> (f32, f64) {
-    let square: f64 = values.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
+/// Some coordinates as integers.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Quantised {
+    /// What high bytes are multiples of.
+    pub(crate) scale: f32,
+    /// The squared errors of high bytes alone, and of both.
+    pub(crate) square_error: f64,
+    pub(crate) fine_square_error: f64,
+}
+
+/// `values` as multiples of one scale, in a high and a low byte each, of which `write` gets the
+/// place, the high, and the low.
+pub(crate) fn quantise(values: &[f32], mut write: impl FnMut(usize, i32, i32)) -> Quantised {
     let largest = values.iter().fold(0.0_f32, |a, x| a.max(x.abs()));
-    let scale = up((square.sqrt() / norm).max(f64::from(largest) / 32_000.0));
-    if scale < f32::MIN_POSITIVE || !scale.is_finite() {
-        integers.fill(0);
-        return (0.0, square);
+    let scale = up(f64::from(largest) / f64::from(LARGEST));
+    if scale < f32::MIN_POSITIVE * 256.0 || !scale.is_finite() {
+        let square = values.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
+        (0..values.len()).for_each(|at| write(at, 0, 0));
+        return Quantised { scale: 0.0, square_error: square, fine_square_error: square };
     }
     let inverse = 1.0 / scale;
-    let (integers, padding) = integers.split_at_mut(values.len());
-    padding.fill(0);
-    let mut error = 0.0;
-    for (integer, &value) in integers.iter_mut().zip(values) {
-        // Adding and subtracting 1.5 * 2^23 rounds, as 32,001 is far below it.
-        let q = (value * inverse + 12_582_912.0) - 12_582_912.0;
-        *integer = q as i16;
-        let off = f64::from(value) - f64::from(scale) * f64::from(q);
-        error += off * off;
+    let (mut errors, mut fine_errors) = (0.0, 0.0);
+    for (at, &value) in values.iter().enumerate() {
+        // Adding and subtracting 1.5 * 2^23 rounds, as the number is far below it.
+        let q = ((value * inverse + 12_582_912.0) - 12_582_912.0) as i32;
+        let q = q.clamp(-(LARGEST as i32), LARGEST as i32);
+        let high = (q + BIAS) >> 8;
+        write(at, high, q - 256 * high);
+        let off = |q: i32| (f64::from(value) - f64::from(scale) * f64::from(q)).powi(2);
+        errors += off(256 * high);
+        fine_errors += off(q);
     }
-    (scale, error)
+    Quantised { scale: 256.0 * scale, square_error: errors, fine_square_error: fine_errors }
 }
 
 /// All that rotating some rows needs.
@@ -393,17 +417,18 @@ struct Rotation<'a> {
 
 /// What belongs to some rows.
 struct Parts<'a> {
-    levels: Vec<&'a mut [i16]>,
-    facts: &'a mut [[f32; FACTS]],
-    deep_facts: &'a mut [[f32; DEEP_FACTS]],
+    front: &'a mut [u8],
+    rest: &'a mut [Block],
 }
 
 impl Rotation<'_> {
     /// Writes the coordinates and facts of `rows` into `parts`.
-    fn rotate(&self, rows: std::ops::Range<usize>, mut parts: Parts<'_>) {
+    fn rotate(&self, rows: std::ops::Range<usize>, parts: Parts<'_>) {
         /// Rows rotated at a time: a multiple of what the product takes at once.
         const BLOCK: usize = 96;
-        let Layout { d, components, widths, .. } = self.layout;
+        let Parts { front, rest } = parts;
+        let blocks = self.layout.rest_blocks();
+        let Layout { d, widths, .. } = self.layout;
         let width = self.basis.len() / d;
         let mut block = vec![0.0; BLOCK * d];
         let mut product = vec![0.0; BLOCK * width];
@@ -419,40 +444,62 @@ impl Rotation<'_> {
             gemm::multiply(self.simd, &block[..count * d], d, d, self.basis, product);
             for (row, product) in product.chunks_exact(width).enumerate() {
                 let at = start + row - rows.start;
-                let mut squares = [0.0; MAX_LEVELS];
-                let (mut scales, mut tails) = ([0.0; MAX_LEVELS], [0.0; MAX_LEVELS]);
-                let mut error = 0.0;
-                let mut first = 0;
-                for (level, &width) in widths.iter().enumerate() {
-                    let values = &product[first.min(components)..(first + width).min(components)];
-                    let integers = &mut parts.levels[level][at * width..][..width];
-                    let (scale, off) = quantise(values, ROW_NORM, integers);
-                    scales[level] = scale;
-                    error += off;
-                    let sum: i64 = integers.iter().map(|&q| i64::from(q) * i64::from(q)).sum();
-                    squares[level] = f64::from(scale) * f64::from(scale) * sum as f64;
-                    first += width;
-                }
-                let norm = self.data.spread[start + row].sqrt() * self.unit * (1.0 + 1e-9);
-                let error = error.sqrt()
-                    + self.defect * (1.0 + self.defect) * norm
-                    + rotation_error(&self.layout, self.defect) * norm
-                    + TINY;
-                let mut behind = 0.0;
-                if !self.layout.is_whole() {
-                    let inside =
-                        (squares.iter().sum::<f64>().sqrt() * (1.0 - 1e-9) - error).max(0.0);
-                    behind = (norm * norm - inside * inside).max(0.0);
-                }
-                for level in (0..MAX_LEVELS).rev() {
-                    tails[level] = up(behind.sqrt() * (1.0 + 1e-9));
-                    behind += squares[level];
-                }
-                parts.facts[at] = [scales[0], tails[0], up(norm), up(error * (1.0 + 1e-9))];
-                let (deep_scales, deep_tails) = parts.deep_facts[at].split_at_mut(MAX_LEVELS - 1);
-                deep_scales.copy_from_slice(&scales[1..]);
-                deep_tails.copy_from_slice(&tails[1..]);
+                self.write(
+                    start + row,
+                    product,
+                    &mut front[at * widths[0]..][..widths[0]],
+                    bytemuck::cast_slice_mut(&mut rest[at * blocks..][..blocks]),
+                );
             }
         }
+    }
+
+    /// Writes the coordinates and facts of a `row`, of which `product` is the product with the basis.
+    fn write(&self, row: usize, product: &[f32], front: &mut [u8], rest: &mut [u8]) {
+        let Layout { components, widths, .. } = self.layout;
+        let (facts, rest) = rest.split_at_mut(size_of::<Facts>());
+        let (deep, fine) = rest.split_at_mut(self.layout.deep_width());
+        let mut found = [Quantised::default(); MAX_LEVELS];
+        let mut squares = [0.0; MAX_LEVELS];
+        // Where there is nothing, bytes are 0 with the bias.
+        front.fill(BIAS as u8);
+        deep.fill(BIAS as u8);
+        fine.fill(BIAS as u8);
+        let mut first = 0;
+        for (level, &width) in widths.iter().enumerate() {
+            let values = &product[first.min(components)..(first + width).min(components)];
+            let fine = &mut fine[first..first + width];
+            let high =
+                if level == 0 { &mut *front } else { &mut deep[first - widths[0]..][..width] };
+            found[level] = quantise(values, |at, value, low| {
+                high[at] = (value + BIAS) as u8;
+                fine[at] = (low + BIAS) as u8;
+            });
+            squares[level] = values.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
+            first += width;
+        }
+        let norm = self.data.spread[row].sqrt() * self.unit * (1.0 + 1e-9);
+        let rotation = self.defect * (1.0 + self.defect) * norm
+            + rotation_error(&self.layout, self.defect) * norm
+            + TINY;
+        let errors =
+            |of: fn(&Quantised) -> f64| found.iter().map(of).sum::<f64>().sqrt() + rotation;
+        let fine_error = errors(|level| level.fine_square_error);
+        let mut outside = 0.0;
+        if !self.layout.is_whole() {
+            let inside = (squares.iter().sum::<f64>().sqrt() * (1.0 - 1e-9) - rotation).max(0.0);
+            outside = (norm * norm - inside * inside).max(0.0);
+        }
+        let tail = (outside + squares[1..].iter().sum::<f64>()).sqrt() + rotation;
+        let known = Facts {
+            scales: found.map(|level| level.scale),
+            norm: up(norm),
+            tail: up(tail * (1.0 + 1e-9)),
+            outside: up(outside.sqrt() * (1.0 + 1e-9)),
+            front_error: up((found[0].square_error.sqrt() + rotation) * (1.0 + 1e-9)),
+            error: up(errors(|level| level.square_error) * (1.0 + 1e-9)),
+            fine_error: up(fine_error * (1.0 + 1e-9)),
+        };
+        facts.copy_from_slice(bytemuck::bytes_of(&known));
     }
 }

@@ -123,35 +123,27 @@ pub(crate) fn engine(scan: &Scan) -> Markup {
     let rows = scan.document.data.rows as f64;
     let share = |part: u64, all: f64| number((all > 0.0).then(|| part as f64 / all), percent);
     let decided = move |part: u64, counters: &Counters| share(part, counters.rows_visited as f64);
-    let all_levels = scan.runs().filter_map(|run| run.counters).map(|counters| {
-        counters.by_level.iter().rposition(|&rows| rows > 0).map_or(0, |last| last + 1)
-    });
-    let by_level = (0..all_levels.max().unwrap_or(0)).map(|level| {
-        let name = format!("level {}", level + 1);
-        counted(name, move |_, counters| decided(counters.by_level[level], counters))
-    });
-    let mut columns = vec![
+    let columns = vec![
         counted("rows visited", |_, counters| number(Some(counters.rows_visited), count)),
         counted("of all", move |run, counters| {
             share(counters.rows_visited, rows * f64::from(run.n_iter.unwrap_or(0)))
         }),
-        counted("kept products", move |_, counters| decided(counters.by_anchor, counters)),
-    ];
-    columns.extend(by_level);
-    columns.extend([
+        counted("kept scores", move |_, counters| decided(counters.by_anchor, counters)),
+        counted("one byte", move |_, counters| decided(counters.by_level[0], counters)),
+        counted("two bytes", move |_, counters| decided(counters.by_level[1], counters)),
         counted("definition", move |_, counters| decided(counters.by_definition, counters)),
         counted("numbers read", |_, counters| number(Some(counters.coordinates_read), count)),
         counted("read, MiB", |_, counters| number(Some(counters.bytes_read), mebibytes)),
-    ]);
+    ];
     html! {
         @if scan.runs().any(|run| run.counters.is_some()) {
             section #engine aria-labelledby="engine-title" {
                 h2 #engine-title { "What the engine looked at" }
                 p {
                     "A row is visited in an iteration where bounds do not decide it. The shares are of "
-                    "visited rows: those that products kept from an earlier iteration decide, those "
-                    "that each level of the index does, and those that take the definition. All of it "
-                    "is about time: the results are the same without."
+                    "visited rows: those that scores kept from an earlier iteration decide, those that "
+                    "one or two bytes of each coordinate in the index do, and those that take the "
+                    "definition. All of it is about time: the results are the same without."
                 }
                 (table(scan, "What the engine looked at", &columns))
             }

@@ -1,0 +1,317 @@
+//! Deciding rows: by what is kept of them, by all their coordinates, by the definition.
+
+use super::anchors::Anchors;
+use super::bounds::Lead;
+use super::judge::{Ranges, Verdicts, judge, lead};
+use super::kernel::ROWS;
+use super::project::{Centroids, Planes, Product};
+use super::weigh::{Bytes, Scores, by_anchors, by_planes};
+use super::{Look, Settled};
+use crate::data::Data;
+use crate::index::{Facts, IndexView};
+use crate::lloyd::Counters;
+use crate::rows::RowIndex;
+use crate::simd::{Simd, prefetch};
+
+/// Rows between asking for what is known of them and using it.
+const AHEAD: usize = 16;
+
+/// A row is worth a look at all its coordinates, which takes a product of the centroids with the
+/// whole basis, where there are so many such rows that each stands for so many products of `k`
+/// columns.
+const WORTH: u64 = 16;
+
+/// What deciding by the index needs.
+pub(super) struct Stages {
+    centroids: Centroids,
+    product: Product,
+    planes: Planes,
+    anchors: Option<Anchors>,
+    /// Whether all coordinates of centroids are known in this iteration.
+    whole: bool,
+    /// Rows that this and the last iteration's anchors could not decide.
+    open: u64,
+    /// Those of a block.
+    rows: Vec<u32>,
+    scores: Scores,
+    ranges: Ranges,
+    verdicts: Verdicts,
+    pending: Pending,
+    contenders: Vec<u32>,
+    distances: Vec<f64>,
+}
+
+/// Rows that are left to the definition, in their order.
+#[derive(Default)]
+struct Pending {
+    rows: Vec<PendingRow>,
+    /// The lowest that their scores may be, `[rows, lanes]`.
+    lows: Vec<f32>,
+}
+
+struct PendingRow {
+    row: u32,
+    /// The centroid that may be nearest, and at least its score, infinite where nothing is known.
+    best: u32,
+    most: f32,
+    /// At least its distance.
+    distance: f32,
+}
+
+impl Stages {
+    pub(super) fn new(index: &IndexView<'_>, k: usize) -> Self {
+        let centroids = Centroids::new(index, k);
+        let lanes = centroids.lanes;
+        Self {
+            product: Product::default(),
+            planes: Planes::new(index, k),
+            anchors: Anchors::new(index, lanes),
+            whole: false,
+            open: u64::MAX,
+            rows: Vec::new(),
+            scores: Scores::new(lanes),
+            ranges: Ranges::new(lanes),
+            verdicts: Verdicts::default(),
+            pending: Pending::default(),
+            contenders: Vec::with_capacity(k),
+            distances: Vec::with_capacity(k),
+            centroids,
+        }
+    }
+
+    /// A new iteration begins, with these centroids, `[k, stride]`. Returns whether they can be used.
+    pub(super) fn set(
+        &mut self,
+        simd: Simd,
+        index: &IndexView<'_>,
+        data: Data<'_>,
+        centroids: &[f64],
+    ) -> bool {
+        let k = self.centroids.k;
+        self.whole = self.anchors.is_none()
+            || self.open.saturating_mul(WORTH) > (k * index.layout.components) as u64;
+        self.open = 0;
+        let product = &mut self.product;
+        let usable = self.centroids.set(simd, index, data, centroids, self.whole, product);
+        if usable && self.whole {
+            self.planes.set(simd, index, &self.centroids, product);
+        }
+        if let Some(anchors) = &mut self.anchors {
+            if usable {
+                anchors.advance(simd, &self.centroids);
+            } else {
+                anchors.forget();
+                self.open = u64::MAX;
+            }
+        }
+        usable
+    }
+
+    /// Decides the rows of `visits`.
+    pub(super) fn decide(
+        &mut self,
+        look: Look<'_>,
+        index: &IndexView<'_>,
+        visits: &[u32],
+        settled: &mut Settled<'_>,
+        counters: &mut Counters,
+    ) {
+        let mut rows = std::mem::take(&mut self.rows);
+        rows.clear();
+        if self.whole && self.anchors.as_ref().is_none_or(Anchors::are_none) {
+            rows.extend_from_slice(visits);
+        } else {
+            self.decide_by_anchors(look, index, visits, settled, counters, &mut rows);
+        }
+        self.open += (rows.len() + self.pending.rows.len()) as u64;
+        if self.whole {
+            self.decide_by_planes(look, index, Bytes::High, &mut rows, settled, counters);
+            self.decide_by_planes(look, index, Bytes::Both, &mut rows, settled, counters);
+        }
+        self.rows = rows;
+        self.decide_pending(look, index, settled, counters);
+    }
+
+    /// Settles rows that what is kept of them decides. Others are left pending or, where all
+    /// coordinates can be looked at, `open`.
+    fn decide_by_anchors(
+        &mut self,
+        look: Look<'_>,
+        index: &IndexView<'_>,
+        visits: &[u32],
+        settled: &mut Settled<'_>,
+        counters: &mut Counters,
+        open: &mut Vec<u32>,
+    ) {
+        let Self { anchors: Some(anchors), ranges, verdicts, pending, .. } = self else { return };
+        counters.add_read(visits.len() * index.layout.widths[0], 1);
+        for start in (0..visits.len()).step_by(ROWS) {
+            for &row in visits.iter().skip(start + AHEAD).take(ROWS) {
+                prefetch(index.high(row as usize, 0));
+                anchors.prefetch(row);
+            }
+            let rows = &visits[start..visits.len().min(start + ROWS)];
+            by_anchors(look.simd, look.simd, index, anchors, rows, ranges);
+            judge(look.simd, self.centroids.k, ranges, verdicts);
+            for (i, &row) in rows.iter().enumerate() {
+                if verdicts.margin[i] > 0.0 {
+                    settled.settle(row, verdicts.best[i], &verdicts.lead(i));
+                    counters.by_anchor += 1;
+                } else if self.whole {
+                    open.push(row);
+                } else {
+                    pending.push(ranges, verdicts, i, row);
+                }
+            }
+        }
+    }
+
+    /// Settles those of the `open` rows that these bytes of all their coordinates decide, and keeps
+    /// what is found. Others stay open or, after both bytes, are left pending.
+    fn decide_by_planes(
+        &mut self,
+        look: Look<'_>,
+        index: &IndexView<'_>,
+        bytes: Bytes,
+        open: &mut Vec<u32>,
+        settled: &mut Settled<'_>,
+        counters: &mut Counters,
+    ) {
+        let Self { planes, anchors, scores, ranges, verdicts, pending, .. } = self;
+        counters.add_read(open.len() * index.layout.width(), 1);
+        let mut left = 0;
+        for start in (0..open.len()).step_by(ROWS) {
+            for &row in open.iter().skip(start + AHEAD).take(ROWS) {
+                index.prefetch(row as usize, bytes == Bytes::Both);
+            }
+            let mut rows = [0; ROWS];
+            let rows = &mut rows[..ROWS.min(open.len() - start)];
+            rows.copy_from_slice(&open[start..start + rows.len()]);
+            let mut nearest = [0; ROWS];
+            for (nearest, &row) in nearest.iter_mut().zip(&*rows) {
+                *nearest = settled.label(row);
+            }
+            let nearest = &nearest[..rows.len()];
+            by_planes(look.simd, look.simd, index, planes, bytes, rows, nearest, scores, ranges);
+            judge(look.simd, planes.k, ranges, verdicts);
+            for (i, &row) in rows.iter().enumerate() {
+                let best = verdicts.best[i];
+                if verdicts.margin[i] <= 0.0 {
+                    if bytes == Bytes::High {
+                        open[left] = row;
+                        left += 1;
+                    } else {
+                        pending.push(ranges, verdicts, i, row);
+                    }
+                    continue;
+                }
+                settled.settle(row, best, &verdicts.lead(i));
+                counters.by_level[usize::from(bytes == Bytes::Both)] += 1;
+                // First centroids move too far for what is found of them to be of any use.
+                if let Some(anchors) = anchors.as_mut().filter(|_| !settled.is_first) {
+                    let facts = index.facts(row as usize);
+                    anchors.keep(row, facts, ranges, i, best, bytes);
+                }
+            }
+        }
+        open.truncate(left);
+    }
+
+    /// Settles rows that are left by the definition, among the centroids that may be nearest, and keeps
+    /// what is found.
+    fn decide_pending(
+        &mut self,
+        look: Look<'_>,
+        index: &IndexView<'_>,
+        settled: &mut Settled<'_>,
+        counters: &mut Counters,
+    ) {
+        let Self { anchors, pending, contenders, distances, .. } = self;
+        let (k, lanes) = (self.centroids.k, self.centroids.lanes);
+        counters.by_definition += pending.rows.len() as u64;
+        counters.add_read(pending.rows.len() * index.layout.d, size_of::<f32>());
+        for (at, &PendingRow { row, best, most, distance }) in pending.rows.iter().enumerate() {
+            if let Some(next) = pending.rows.get(at + 1) {
+                prefetch(look.data.rows.row(RowIndex::new(next.row as usize)));
+            }
+            let lows = &mut pending.lows[at * lanes..(at + 1) * lanes];
+            let others = contenders_of(&lows[..k], best, most, contenders);
+            let others = if others < f32::INFINITY { lead(others, distance) } else { others };
+            look.decide_among(row, contenders, others, distances, settled);
+            if let Some(anchors) = anchors.as_mut().filter(|_| !settled.is_first) {
+                let facts = index.facts(row as usize);
+                let defined = Defined { labels: contenders, distances, unit: index.unit };
+                move_to_defined(&mut lows[..k], facts, most, best, &defined);
+                anchors.keep_defined(row, facts, lows, contenders);
+            }
+        }
+        pending.rows.clear();
+        pending.lows.clear();
+    }
+}
+
+/// Writes the lanes into `contenders` that may be as near as `best`, which is one of them, where scores
+/// are at least `lows` and that of `best` is at most `most`; returns at most `D_j² - D_best²` of all
+/// others.
+pub(super) fn contenders_of(lows: &[f32], best: u32, most: f32, contenders: &mut Vec<u32>) -> f32 {
+    contenders.clear();
+    let mut others = f32::INFINITY;
+    for (lane, &low) in (0..).zip(lows) {
+        let margin = low - most;
+        if margin > 0.0 && lane != best {
+            others = others.min(margin);
+        } else {
+            contenders.push(lane);
+        }
+    }
+    others
+}
+
+/// Defined distances of some centroids, and what lengths are multiplied by to be in units.
+pub(super) struct Defined<'a> {
+    pub(super) labels: &'a [u32],
+    pub(super) distances: &'a [f64],
+    pub(super) unit: f64,
+}
+
+/// Makes scores of a row what is `defined`, among them that of `best`, which was known to be at most
+/// `most`; all others are moved with it.
+pub(super) fn move_to_defined(
+    lows: &mut [f32],
+    facts: &Facts,
+    most: f32,
+    best: u32,
+    defined: &Defined<'_>,
+) {
+    let square = f64::from(facts.norm).powi(2);
+    let score = |distance: f64| (distance * defined.unit * defined.unit - square) as f32;
+    let found = || defined.labels.iter().zip(defined.distances);
+    if let Some((_, &distance)) = found().find(|&(&label, _)| label == best) {
+        let moved = score(distance) - most;
+        for low in &mut *lows {
+            *low += moved;
+        }
+    }
+    for (&label, &distance) in found() {
+        lows[label as usize] = score(distance);
+    }
+}
+
+impl Pending {
+    /// Row `i` of those that `ranges` and `verdicts` are of is left.
+    fn push(&mut self, ranges: &Ranges, verdicts: &Verdicts, i: usize, row: u32) {
+        let (best, distance) = (verdicts.best[i], verdicts.distance[i]);
+        self.rows.push(PendingRow { row, best, most: ranges.most(i, best), distance });
+        for low in &*ranges.low_of_rows {
+            self.lows.extend_from_slice(&low[i]);
+        }
+    }
+}
+
+impl Verdicts {
+    /// By how much row `i` leads.
+    #[inline]
+    fn lead(&self, i: usize) -> Lead {
+        Lead { near: self.near[i], runner_up: self.runner_up[i], rest: self.rest[i] }
+    }
+}

@@ -1,0 +1,148 @@
+//! What micro-benchmarks measure: every kernel, on made-up numbers of the sizes that MNIST has.
+
+use super::anchors::{Movements, Note};
+use super::judge::{Ranges, Verdicts, judge};
+use super::kernel::{self, LANES, ROWS, Reach, Sums};
+use crate::distance::{self, Nearest};
+use crate::exact_sum::{Change, ExactSums, SumGrid};
+use crate::index::gemm::{self, PANEL};
+use crate::rows::{Magnitudes, Rows};
+use crate::simd::Simd;
+use std::hint::black_box;
+
+/// Columns, rows and centroids of every workload.
+const WIDTH: usize = 640;
+const COUNT: usize = 4096;
+const K: usize = 10;
+
+/// The names that [`workload`] knows.
+pub const NAMES: [&str; 11] = [
+    "bytes of rows x 16 centroids",
+    "bytes of rows x 8 centroids",
+    "bytes of one row x 16 centroids",
+    "integers into scores",
+    "range of a kept score",
+    "turn a square",
+    "judge ranges",
+    "limits that are reached",
+    "product with the basis",
+    "exact sums",
+    "defined distances",
+];
+
+/// How many rows each call of a workload goes through.
+#[must_use]
+pub fn rows_of(name: &str) -> usize {
+    match name {
+        "bytes of one row x 16 centroids" | "range of a kept score" => 1,
+        "limits that are reached" | "exact sums" | "defined distances" => COUNT,
+        _ => ROWS,
+    }
+}
+
+/// A number that looks like any other.
+fn noise(at: usize) -> u64 {
+    (at as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29) ^ (at as u64)
+}
+
+fn numbers(count: usize) -> Vec<f32> {
+    (0..count).map(|at| (noise(at) % 2001) as f32 / 500.0 - 2.0).collect()
+}
+
+/// The work that is called `name`, one of [`NAMES`].
+///
+/// # Panics
+/// Where there is no such name.
+#[must_use]
+pub fn workload(name: &str, simd: Simd) -> Box<dyn FnMut()> {
+    let bytes: Vec<u8> = (0..ROWS * WIDTH).map(|at| noise(at) as u8).collect();
+    let group: Vec<i8> = (0..LANES * WIDTH).map(|at| noise(at + 7) as i8).collect();
+    let start = kernel::start(&group);
+    let values = numbers(COUNT * WIDTH);
+    let squares: [[f32; LANES]; ROWS] =
+        std::array::from_fn(|row| std::array::from_fn(|lane| values[row * LANES + lane]));
+    let mut products = [[1_000; LANES]; ROWS];
+    match name {
+        "bytes of rows x 16 centroids" | "bytes of rows x 8 centroids" => {
+            let lanes = if name.contains("16") { 16 } else { 8 };
+            Box::new(move || {
+                let rows = std::array::from_fn(|row| &bytes[row * WIDTH..][..WIDTH]);
+                kernel::multiply(simd, &rows, &group, &start, lanes, &mut products);
+                black_box(&products);
+            })
+        }
+        "bytes of one row x 16 centroids" => Box::new(move || {
+            black_box(kernel::multiply_one(simd, &bytes[..64], &group[..64 * LANES], &start));
+        }),
+        "integers into scores" => {
+            let mut scores = squares;
+            Box::new(move || {
+                let scales = &[0.5; ROWS];
+                kernel::add_products(simd, &products, scales, &squares[0], &mut scores);
+                black_box(&scores);
+            })
+        }
+        "range of a kept score" => {
+            let (moved, note) = (Movements::default(), Note::default());
+            Box::new(move || {
+                let moved = black_box(&moved);
+                black_box(kernel::range(simd, &products[0], moved, &squares[0], &note, 5));
+            })
+        }
+        "turn a square" => Box::new(move || {
+            black_box(kernel::transpose(simd, black_box(&squares)));
+        }),
+        "judge ranges" => {
+            let mut ranges = Ranges::new(LANES);
+            ranges.low[0] = squares;
+            ranges.high[0] = squares;
+            let mut verdicts = Verdicts::default();
+            Box::new(move || {
+                judge(simd, K, black_box(&ranges), &mut verdicts);
+                black_box(&verdicts);
+            })
+        }
+        "limits that are reached" => {
+            let labels: Vec<u32> = (0..COUNT).map(|at| (noise(at) % K as u64) as u32).collect();
+            let mut found = Vec::new();
+            Box::new(move || {
+                let sums = Sums { own: &squares[0], travelled: &squares[1] };
+                let (near, rest) = (&values[..COUNT], &values[COUNT..2 * COUNT]);
+                let limits = Reach { near, runner_up: &labels, rest, labels: &labels };
+                found.clear();
+                kernel::reached(simd, &sums, &limits, 0, &mut found);
+                black_box(&found);
+            })
+        }
+        "product with the basis" => {
+            let mut product = vec![0.0; ROWS * PANEL];
+            Box::new(move || {
+                let (rows, basis) = (&values[..ROWS * WIDTH], &values[..WIDTH * PANEL]);
+                gemm::multiply(simd, rows, WIDTH, WIDTH, basis, &mut product);
+                black_box(&product);
+            })
+        }
+        "exact sums" => {
+            let grid = SumGrid::for_rows(COUNT, Magnitudes::of(&values));
+            let mut sums = ExactSums::new(grid, K, WIDTH);
+            let mut changes: Vec<Change> = (0..COUNT as u32)
+                .map(|row| Change { row, from: row % 5, to: 5 + row % 5 })
+                .collect();
+            Box::new(move || {
+                sums.exchange_all(simd, Rows::new(&values, COUNT, WIDTH), &changes);
+                for change in &mut changes {
+                    std::mem::swap(&mut change.from, &mut change.to);
+                }
+            })
+        }
+        "defined distances" => {
+            let centroids: Vec<f64> = (0..K * WIDTH).map(|at| f64::from(values[at])).collect();
+            let mut found = vec![Nearest { label: 0, distance: 0.0 }; COUNT];
+            Box::new(move || {
+                distance::nearest(simd, Rows::new(&values, COUNT, WIDTH), &centroids, &mut found);
+                black_box(&found);
+            })
+        }
+        _ => panic!("there is no work called {name}"),
+    }
+}
