@@ -15,6 +15,9 @@
 //! `|x - m|²`" and "uniform", with the `c` closest to `m`), and taken with probability D² over the
 //! bound. After [`PROPOSALS`] refused proposals the row is drawn from the cumulative sum of all D²
 //! instead, which follows the same distribution at any number of refusals.
+//!
+//! What is drawn differs from exact D² by rounding alone, some `n 2^-53` in total variation; a test
+//! below measures less than 0.5 %, of which 0.15 % is its own sampling error.
 
 use crate::data::Data;
 use crate::distance;
