@@ -156,11 +156,13 @@ fn range_portable(
     for lane in 0..LANES {
         let product = note.scale * moved.factors[lane] * products[lane] as f32;
         let score = kept[lane] + (moved.squares[lane] + product);
-        let bound = note.error * moved.errors[lane] + note.tail * moved.tails[lane];
-        let bound = bound + note.norm * moved.norms[lane] + moved.rounding[lane];
+        let mut bound = moved.rounding[lane];
+        bound += note.error * moved.errors[lane];
+        bound += note.tail * moved.tails[lane];
+        bound += note.norm * moved.norms[lane];
         low[lane] = score - bound;
         if sharp >> lane & 1 == 1 {
-            high[lane] = score + bound + note.blur;
+            high[lane] = score + (bound + note.blur);
         }
     }
     (low, high)
@@ -289,6 +291,43 @@ mod tests {
                     }
                 }
                 prop_assert_eq!(multiply_one(simd, rows[5], &group, &start), expected[5]);
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_level_makes_the_same_scores_of_products(
+            seed in prop::collection::vec((any::<i32>(), -1e3_f32..1e3), 30..60),
+            sharp in any::<u16>(),
+        ) {
+            let at = |i: usize| seed[i % seed.len()];
+            let lanes = |first: usize| -> Lanes { std::array::from_fn(|lane| at(first + lane).1) };
+            let products: Products =
+                std::array::from_fn(|row| std::array::from_fn(|lane| at(row * 3 + lane).0));
+            let scales: [f32; ROWS] = std::array::from_fn(|row| at(row * 5).1);
+            let moved = Movements {
+                squares: lanes(1),
+                factors: lanes(2),
+                errors: lanes(3),
+                tails: lanes(4),
+                norms: lanes(5),
+                rounding: lanes(6),
+            };
+            let [scale, norm, tail, error, blur] = std::array::from_fn(|i| at(i * 7).1);
+            let mut note = Note::default();
+            (note.scale, note.norm, note.tail) = (scale, norm, tail);
+            (note.error, note.blur) = (error, blur);
+            let bits = |values: &[f32]| values.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+            let mut expected: [Lanes; ROWS] = std::array::from_fn(lanes);
+            add_products_portable(&products, &scales, &lanes(7), &mut expected);
+            let (low, high) = range_portable(&products[3], &moved, &lanes(8), &note, sharp);
+            for simd in available() {
+                let mut scores: [Lanes; ROWS] = std::array::from_fn(lanes);
+                add_products(simd, &products, &scales, &lanes(7), &mut scores);
+                prop_assert_eq!(bits(scores.as_flattened()), bits(expected.as_flattened()));
+                let found = range(simd, &products[3], &moved, &lanes(8), &note, sharp);
+                prop_assert_eq!((bits(&found.0), bits(&found.1)), (bits(&low), bits(&high)));
             }
         }
     }
