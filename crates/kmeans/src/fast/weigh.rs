@@ -164,7 +164,10 @@ fn by_planes_body<const B: usize>(
             add(&mut bound, by(facts.norm), errors, group);
             add(&mut bound, by(error), planes.apart(point), group);
             if bytes == Bytes::Both {
-                add(&mut bound, by(facts.error), &planes.coarse_errors, group);
+                // Low bytes are what high ones are off by, but for what both are.
+                let low = by(facts.error + facts.fine_error);
+                add(&mut bound, low, &planes.coarse_errors, group);
+                add(&mut bound, low, &planes.fine_errors, group);
             }
             if !is_whole {
                 add(&mut bound, by(facts.outside), &planes.outside, group);
