@@ -174,14 +174,18 @@ impl Anchors {
     /// A new iteration begins, with these centroids.
     pub(super) fn advance(&mut self, simd: Simd, centroids: &Centroids) {
         self.iteration += 1;
-        let mut steps = vec![f64::INFINITY; centroids.k];
-        if let Some(before) = &self.slots[self.now].centroids {
-            let whole = before.distances(simd, centroids);
-            steps.fill(0.0);
-            self.tables[self.now].set(simd, before, centroids, &mut steps, Some(&whole));
+        let before = self.now;
+        let mut steps = vec![0.0; centroids.k];
+        if let Some(last) = &self.slots[before].centroids {
+            let whole = last.distances(simd, centroids);
+            self.tables[before].set(simd, last, centroids, &mut steps, Some(&whole));
         }
         for (at, (slot, table)) in self.slots.iter_mut().zip(&mut self.tables).enumerate() {
             let Some(then) = slot.centroids.as_ref().filter(|_| slot.count > 0) else { continue };
+            if at == before {
+                slot.tails.copy_from_slice(&steps);
+                continue;
+            }
             let is_due = (self.iteration + at).is_multiple_of(MEASURE);
             let whole = is_due.then(|| then.distances(simd, centroids));
             for (tail, step) in slot.tails.iter_mut().zip(&steps) {
