@@ -129,7 +129,6 @@ fn by_planes_body<const B: usize>(
         let length = index.layout.widths[level] * LANES;
         for (group, scores) in scores.values.iter_mut().enumerate() {
             let factors = &planes.factors[level].as_chunks::<LANES>().0[group];
-            let lanes = planes.k - group * LANES;
             let [high_plane, low_plane] = [&planes.high[level], &planes.low[level]];
             let with_low = level < PRECISE || bytes == Bytes::Both;
             let products = [
@@ -140,7 +139,7 @@ fn by_planes_body<const B: usize>(
             for (rows, plane, scales, _) in products.into_iter().filter(|&(.., counts)| counts) {
                 let mut found: Products = [[0; LANES]; ROWS];
                 let centroids = &plane.bytes[group * length..][..length];
-                kernel::multiply(simd, rows, centroids, &plane.start[group], lanes, &mut found);
+                kernel::multiply(simd, rows, centroids, &plane.start[group], &mut found);
                 kernel::add_products(simd, &found, scales, factors, scores);
             }
         }

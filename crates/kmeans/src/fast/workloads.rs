@@ -16,9 +16,8 @@ const COUNT: usize = 4096;
 const K: usize = 10;
 
 /// The names that [`workload`] knows.
-pub const NAMES: [&str; 11] = [
+pub const NAMES: [&str; 10] = [
     "bytes of rows x 16 centroids",
-    "bytes of rows x 8 centroids",
     "bytes of one row x 16 centroids",
     "integers into scores",
     "range of a kept score",
@@ -63,14 +62,11 @@ pub fn workload(name: &str, simd: Simd) -> Box<dyn FnMut()> {
         std::array::from_fn(|row| std::array::from_fn(|lane| values[row * LANES + lane]));
     let mut products = [[1_000; LANES]; ROWS];
     match name {
-        "bytes of rows x 16 centroids" | "bytes of rows x 8 centroids" => {
-            let lanes = if name.contains("16") { 16 } else { 8 };
-            Box::new(move || {
-                let rows = std::array::from_fn(|row| &bytes[row * WIDTH..][..WIDTH]);
-                kernel::multiply(simd, &rows, &group, &start, lanes, &mut products);
-                black_box(&products);
-            })
-        }
+        "bytes of rows x 16 centroids" => Box::new(move || {
+            let rows = std::array::from_fn(|row| &bytes[row * WIDTH..][..WIDTH]);
+            kernel::multiply(simd, &rows, &group, &start, &mut products);
+            black_box(&products);
+        }),
         "bytes of one row x 16 centroids" => Box::new(move || {
             black_box(kernel::multiply_one(simd, &bytes[..64], &group[..64 * LANES], &start));
         }),

@@ -47,23 +47,20 @@ pub(super) fn place(coordinate: usize, lane: usize) -> usize {
 }
 
 /// The scalar products of `rows`, each of `width` coordinates (a multiple of four), with the 16
-/// centroids of `group`, `[width / 4][16][4]`, which start with `start`, into `products`, of which
-/// only the first `lanes` count. All must fit 32 bits, which they do below a width of 2¹⁶.
+/// centroids of `group`, `[width / 4][16][4]`, which start with `start`, into `products`. All must fit
+/// 32 bits, which they do below a width of 2¹⁶.
 #[inline]
 pub(super) fn multiply(
     simd: Simd,
     rows: &[&[u8]; ROWS],
     group: &[i8],
     start: &Sums32,
-    lanes: usize,
     products: &mut Products,
 ) {
     let width = group.len() / LANES;
     assert!(width.is_multiple_of(4) && group.len() == width * LANES);
     assert!(rows.iter().all(|row| row.len() == width));
     match simd.level() {
-        #[cfg(target_arch = "x86_64")]
-        SimdLevel::Avx512 if lanes <= LANES / 2 => x86::multiply_half(rows, group, start, products),
         #[cfg(target_arch = "x86_64")]
         SimdLevel::Avx512 => x86::multiply_512(rows, group, start, products),
         #[cfg(target_arch = "x86_64")]
@@ -284,12 +281,8 @@ mod tests {
             let start = start(&group);
             let mut products = [[7; LANES]; ROWS];
             for simd in available() {
-                for lanes in [LANES, 9, 8, 3] {
-                    multiply(simd, &rows, &group, &start, lanes, &mut products);
-                    for (found, expected) in products.iter().zip(&expected) {
-                        prop_assert_eq!(&found[..lanes], &expected[..lanes], "{:?}", simd);
-                    }
-                }
+                multiply(simd, &rows, &group, &start, &mut products);
+                prop_assert_eq!(&products, &expected, "{:?}", simd);
                 prop_assert_eq!(multiply_one(simd, rows[5], &group, &start), expected[5]);
             }
         }

@@ -6,15 +6,15 @@ use super::super::anchors::{Movements, Note};
 use super::super::project::Lanes;
 use super::{FOUR, LANES, Products, ROWS, Reach, Sums, Sums32};
 use std::arch::x86_64::{
-    __m256i, __m512, __m512i, _CMP_GT_OQ, _mm256_add_epi32, _mm256_and_si256, _mm256_dpbusd_epi32,
-    _mm256_loadu_si256, _mm256_madd_epi16, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_slli_epi16,
-    _mm256_srai_epi16, _mm256_srli_epi16, _mm256_storeu_si256, _mm512_add_epi32, _mm512_add_ps,
-    _mm512_castpd_ps, _mm512_castps_pd as pairs, _mm512_cmp_ps_mask, _mm512_cvtepi32_ps,
-    _mm512_dpbusd_epi32, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mask_add_ps,
-    _mm512_maskz_compress_epi32, _mm512_mul_ps, _mm512_permutexvar_ps, _mm512_set1_epi32,
-    _mm512_set1_ps, _mm512_setr_epi32, _mm512_setzero_ps, _mm512_setzero_si512,
-    _mm512_shuffle_f32x4, _mm512_storeu_ps, _mm512_storeu_si512, _mm512_sub_ps, _mm512_unpackhi_pd,
-    _mm512_unpackhi_ps, _mm512_unpacklo_pd, _mm512_unpacklo_ps,
+    __m256i, __m512, __m512i, _CMP_GT_OQ, _mm256_add_epi32, _mm256_and_si256, _mm256_loadu_si256,
+    _mm256_madd_epi16, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_slli_epi16, _mm256_srai_epi16,
+    _mm256_srli_epi16, _mm256_storeu_si256, _mm512_add_epi32, _mm512_add_ps, _mm512_castpd_ps,
+    _mm512_castps_pd as pairs, _mm512_cmp_ps_mask, _mm512_cvtepi32_ps, _mm512_dpbusd_epi32,
+    _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mask_add_ps, _mm512_maskz_compress_epi32,
+    _mm512_mul_ps, _mm512_permutexvar_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setr_epi32,
+    _mm512_setzero_ps, _mm512_setzero_si512, _mm512_shuffle_f32x4, _mm512_storeu_ps,
+    _mm512_storeu_si512, _mm512_sub_ps, _mm512_unpackhi_pd, _mm512_unpackhi_ps, _mm512_unpacklo_pd,
+    _mm512_unpacklo_ps,
 };
 
 /// The caller holds a token of AVX-512, and has checked the lengths.
@@ -28,19 +28,6 @@ pub(super) fn multiply_512(
     // SAFETY: the token stands for AVX-512 F and VNNI, and every row has as many coordinates as the
     // group.
     unsafe { wide(rows, group, start, products) }
-}
-
-/// As [`multiply_512`], of the first half of the lanes: on many processors half the work.
-#[inline]
-pub(super) fn multiply_half(
-    rows: &[&[u8]; ROWS],
-    group: &[i8],
-    start: &Sums32,
-    products: &mut Products,
-) {
-    // SAFETY: the token stands for AVX-512 VL and VNNI, and every row has as many coordinates as the
-    // group.
-    unsafe { half(rows, group, start, products) }
 }
 
 /// The caller holds a token of AVX2, and has checked the lengths.
@@ -81,27 +68,6 @@ unsafe fn wide(rows: &[&[u8]; ROWS], group: &[i8], start: &Sums32, products: &mu
         }
         for (products, sum) in products.iter_mut().zip(sums) {
             _mm512_storeu_si512(products.as_mut_ptr().cast(), sum);
-        }
-    }
-}
-
-/// # Safety
-/// All rows are `group.len() / LANES` long.
-#[inline]
-#[target_feature(enable = "avx512f,avx512vl,avx512vnni")]
-unsafe fn half(rows: &[&[u8]; ROWS], group: &[i8], start: &Sums32, products: &mut Products) {
-    // SAFETY: as in `wide`, of the first 32 of each 64 bytes.
-    unsafe {
-        let mut sums = [_mm256_loadu_si256(start.as_ptr().cast()); ROWS];
-        for four in 0..group.len() / FOUR {
-            let c = _mm256_loadu_si256(group.as_ptr().add(four * FOUR).cast());
-            for (sum, row) in sums.iter_mut().zip(rows) {
-                let x = row.as_ptr().add(4 * four).cast::<i32>().read_unaligned();
-                *sum = _mm256_dpbusd_epi32(*sum, _mm256_set1_epi32(x), c);
-            }
-        }
-        for (products, sum) in products.iter_mut().zip(sums) {
-            _mm256_storeu_si256(products.as_mut_ptr().cast(), sum);
         }
     }
 }
