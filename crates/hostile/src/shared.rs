@@ -9,7 +9,7 @@ const HEADER_LEN: usize = 4096;
 
 /// The bytes of the header that hold something; of these, its own checksum, the number of rows, of
 /// columns, and the file's length.
-const FIELDS: usize = 232;
+const FIELDS: usize = 248;
 const CHECKSUM: usize = 12;
 const ROWS: usize = 16;
 const COLUMNS: usize = 24;
@@ -62,7 +62,8 @@ fn opened(bytes: &[u8]) -> bool {
         assert_eq!((index.layout.n, index.layout.d), (n, d));
         assert_eq!(index.basis.len(), index.layout.basis_len());
         assert_eq!(index.front.len(), index.layout.front_len());
-        assert_eq!(index.rest.len(), index.layout.rest_len());
+        assert_eq!(index.deep.len(), index.layout.deep_len());
+        assert_eq!(index.low.len(), index.layout.low_len());
         assert!((1..=d).contains(&index.layout.components));
     }
     let _ = map.verify();

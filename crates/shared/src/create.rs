@@ -263,6 +263,7 @@ fn add_index(file: &mut MmapMut, layout: &Layout, index: &Index) -> IndexHeader 
     };
     write(Section::Basis, bytemuck::cast_slice(&index.basis));
     write(Section::Front, &index.front);
-    write(Section::Rest, bytemuck::cast_slice(&index.rest));
+    write(Section::Deep, bytemuck::cast_slice(&index.deep));
+    write(Section::Low, &index.low);
     IndexHeader { layout: index.layout, unit: index.unit, defect: index.defect }
 }

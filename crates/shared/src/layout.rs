@@ -4,7 +4,7 @@
 //! 0      Header: magic, version, shape, section table, checksums; padded to 4,096 bytes
 //! 4096   sections, each at a multiple of 64: rows f32 [n, stride], center f64 [stride],
 //!        spread f64 [n], spread_cumulative f64 [n], cutters f64 [limbs - 1];
-//!        where there is an index: basis f32, front u8, rest in blocks of 64 bytes
+//!        where there is an index: basis f32, front u8, deep in blocks of 64 bytes, low u8
 //! ```
 
 use bytemuck::{Pod, Zeroable};
@@ -81,10 +81,11 @@ pub(crate) enum Section {
     Cutters,
     Basis,
     Front,
-    Rest,
+    Deep,
+    Low,
 }
 
-const SECTIONS: usize = 8;
+const SECTIONS: usize = 9;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
@@ -148,7 +149,8 @@ impl Layout {
             bytes(limbs.checked_sub(1)?, size_of::<f64>())?,
             bytes(index.map_or(0, |index| index.basis_len()), size_of::<f32>())?,
             index.map_or(0, |index| index.front_len()),
-            bytes(index.map_or(0, |index| index.rest_len()), size_of::<Block>())?,
+            bytes(index.map_or(0, |index| index.deep_len()), size_of::<Block>())?,
+            index.map_or(0, |index| index.low_len()),
         ];
         let mut sections = [Place { offset: 0, len: 0 }; SECTIONS];
         let mut end = HEADER_LEN;

@@ -77,7 +77,8 @@ impl SharedMap {
             defect,
             basis: bytemuck::cast_slice(section(Section::Basis)),
             front: section(Section::Front),
-            rest: bytemuck::cast_slice(section(Section::Rest)),
+            deep: bytemuck::cast_slice(section(Section::Deep)),
+            low: section(Section::Low),
         })
     }
 

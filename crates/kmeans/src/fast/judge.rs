@@ -58,7 +58,7 @@ const MOST: f32 = 1e15;
 /// is infinite where it is not known.
 #[derive(Debug, Default)]
 pub(super) struct Ranges {
-    /// The lowest as they are taken, `[row][lane]`.
+    /// The lowest by rows, `[row][lane]`.
     pub(super) low_of_rows: Lines<[Lanes; ROWS]>,
     pub(super) low: Lines<[Lanes; ROWS]>,
     pub(super) high: Lines<[Lanes; ROWS]>,
@@ -134,6 +134,15 @@ pub(super) fn turn(simd: Simd, ranges: &mut Ranges) {
     }
     for high in ranges.high.iter_mut() {
         *high = kernel::transpose(simd, high);
+    }
+}
+
+impl Ranges {
+    /// The lowest by rows, from those by lanes.
+    pub(super) fn turn_low(&mut self, simd: Simd) {
+        for (low_of_rows, low) in self.low_of_rows.iter_mut().zip(&*self.low) {
+            *low_of_rows = kernel::transpose(simd, low);
+        }
     }
 }
 

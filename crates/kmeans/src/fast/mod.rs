@@ -36,8 +36,8 @@ use bounds::{Lead, Limits, Travel};
 use stages::Stages;
 
 /// Rows whose limits are looked at together, and of which so many are decided together.
-const BLOCK: usize = 4096;
-const TOGETHER: usize = 512;
+const BLOCK: usize = 16384;
+const TOGETHER: usize = 4096;
 
 pub(crate) struct Fast<'a> {
     simd: Simd,

@@ -6,11 +6,11 @@
 //! takes a product with the whole basis.
 
 use super::judge::{BLOWN, ROUNDING};
-use super::kernel::{self, LANES, Sums32};
+use super::kernel::{CentroidLine, LANES, LINE, ROWS, Stretch, Sum, Then};
 use super::lines::Lines;
 use crate::data::Data;
 use crate::index::gemm::{self, PANEL};
-use crate::index::{IndexView, MAX_LEVELS, TINY, quantise, rotation_error, up};
+use crate::index::{BIAS, IndexView, Layout, MAX_LEVELS, TINY, quantise, rotation_error, up};
 use crate::simd::{Simd, multiversion};
 
 /// Up to this many lanes, distances are kept for every pair of centroids.
@@ -56,11 +56,12 @@ pub(super) struct Product(Vec<f32>);
 pub(super) struct Planes {
     pub(super) k: usize,
     pub(super) lanes: usize,
-    /// High and low bytes of each level, `[group][four][16][4]`, and what sums with them start with.
-    pub(super) high: [Plane; MAX_LEVELS],
-    pub(super) low: [Plane; MAX_LEVELS],
-    /// Of each level, -2 times what high bytes are multiples of, of every lane.
-    pub(super) factors: [Lines<f32>; MAX_LEVELS],
+    /// High bytes of all levels of each centroid, and its low ones, each level in whole lines that are
+    /// padded with zeros.
+    bytes: Lines<CentroidLine>,
+    /// How high bytes are multiplied, and how both.
+    high: Products,
+    both: Products,
     /// `|v|²` of every lane; [`FAR`] of those without a centroid.
     pub(super) squares: Lines<f32>,
     /// At least `|f|` with low bytes in the [`PRECISE`] levels, with those of all, and with none.
@@ -78,11 +79,89 @@ pub(super) struct Planes {
     apart: Lines<f32>,
 }
 
-/// One of the bytes of a level's coordinates.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Plane {
-    pub(super) bytes: Lines<i8>,
-    pub(super) start: Vec<Sums32>,
+/// Products that make up scores.
+#[derive(Debug, Clone)]
+pub(super) struct Products {
+    pub(super) stretches: Vec<Stretch>,
+    /// Of each centroid, those that are taken.
+    sums: Vec<Sum>,
+}
+
+impl Products {
+    /// Those of high bytes, with centroids' low ones in the [`PRECISE`] levels, or of `both` bytes, but
+    /// for low with low ones.
+    fn new(layout: &Layout, k: usize, both: bool) -> Self {
+        let lines = lines_of(layout);
+        let all: usize = lines.iter().sum();
+        let mut stretches = Vec::new();
+        let mut first = 0;
+        for (level, &lines) in lines.iter().enumerate().take(layout.levels()) {
+            let mut add = |row_low: bool, centroid_low: bool, then| {
+                stretches.push(Stretch {
+                    row_line: first + usize::from(row_low) * all,
+                    centroid_line: first + usize::from(centroid_low) * all,
+                    lines,
+                    then,
+                });
+            };
+            let with_low = both || level < PRECISE;
+            let take = Then::Take { level };
+            let is_narrow = layout.widths[level] <= NARROW;
+            add(false, false, if with_low && is_narrow { Then::GoOnTimes256 } else { take });
+            if with_low {
+                add(false, true, if both { Then::GoOn } else { take });
+            }
+            if both {
+                add(true, false, take);
+            }
+            first += lines;
+        }
+        let taken = stretches.iter().filter(|stretch| matches!(stretch.then, Then::Take { .. }));
+        Self { sums: vec![Sum::default(); k * taken.count()], stretches }
+    }
+
+    /// What is known of the sums with centroid `j`, of `k`.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
+    pub(super) fn sums(&self, j: usize, k: usize) -> &[Sum] {
+        let count = self.sums.len() / k;
+        &self.sums[j * count..][..count]
+    }
+
+    /// Takes centroid `j`, of `k`, of which these are the bytes, and -2 times what its high bytes are
+    /// multiples of in each level.
+    fn set(&mut self, j: usize, k: usize, bytes: &[CentroidLine], factors: &[f32; MAX_LEVELS]) {
+        let count = self.sums.len() / k;
+        let mut sums = self.sums[j * count..][..count].iter_mut();
+        let (mut start, mut is_coarse) = (0_i32, true);
+        for stretch in &self.stretches {
+            let lines = &bytes[stretch.centroid_line..][..stretch.lines];
+            let sum: i32 = lines.as_flattened().iter().map(|&c| i32::from(c)).sum();
+            start = start.wrapping_sub(BIAS * sum);
+            match stretch.then {
+                Then::GoOn => is_coarse = false,
+                Then::GoOnTimes256 => {
+                    is_coarse = false;
+                    start = start.wrapping_mul(256);
+                }
+                Then::Take { level } => {
+                    let is_high = stretch.row_line == stretch.centroid_line && is_coarse;
+                    let factor = if is_high { factors[level] } else { factors[level] / 256.0 };
+                    *sums.next().expect("there is room for all") = Sum { start, factor };
+                    (start, is_coarse) = (0, true);
+                }
+            }
+        }
+    }
+}
+
+/// Levels up to this wide have products of high bytes that fit 32 bits 256 times over, with those of
+/// low ones.
+const NARROW: usize = 256;
+
+/// Lines that coordinates of each level take.
+pub(super) fn lines_of(layout: &Layout) -> [usize; MAX_LEVELS] {
+    layout.widths.map(|width| width.div_ceil(LINE))
 }
 
 /// A point that errors are measured from.
@@ -168,20 +247,14 @@ impl Planes {
         let layout = index.layout;
         let lanes = k.next_multiple_of(LANES);
         let points = if lanes <= PAIRWISE { k + 1 } else { 1 };
-        let planes = || {
-            layout.widths.map(|width| Plane {
-                bytes: Lines::zeros(width * lanes),
-                start: vec![Sums32::default(); lanes / LANES],
-            })
-        };
         let mut squares = Lines::zeros(lanes);
         squares.fill(FAR);
         Self {
             k,
             lanes,
-            high: planes(),
-            low: planes(),
-            factors: [(); MAX_LEVELS].map(|()| Lines::zeros(lanes)),
+            bytes: Lines::zeros(2 * k * lines_of(&layout).iter().sum::<usize>()),
+            high: Products::new(&layout, k, false),
+            both: Products::new(&layout, k, true),
             squares,
             errors: Lines::zeros(lanes),
             fine_errors: Lines::zeros(lanes),
@@ -204,27 +277,34 @@ impl Planes {
     ) {
         let layout = index.layout;
         let stride = product.len() / self.k;
+        let lines = lines_of(&layout);
+        let all: usize = lines.iter().sum();
         for (j, product) in product.chunks_exact(stride).enumerate() {
-            let (group, lane) = (j / LANES, j % LANES);
+            let bytes = &mut self.bytes[2 * all * j..][..2 * all];
+            let (mut high, mut low) = bytes.split_at_mut(all);
+            let mut factors = [0.0; MAX_LEVELS];
             let mut first = 0;
             let (mut mixed, mut fine, mut coarse, mut inside) = (0.0, 0.0, 0.0, 0.0);
             for (level, &width) in layout.widths.iter().enumerate() {
                 let end = (first + width).min(layout.components);
                 let values = &product[first.min(end)..end];
                 first += width;
-                let at = group * width * LANES..(group + 1) * width * LANES;
-                let high = &mut self.high[level].bytes[at.clone()];
-                let low = &mut self.low[level].bytes[at];
-                let found = quantise(values, |i, value, rest| {
-                    let place = kernel::place(i, lane);
-                    high[place] = value as i8;
-                    low[place] = rest as i8;
+                let [high, low] = [&mut high, &mut low].map(|lines_left| {
+                    let own = lines_left.split_off_mut(..lines[level]).expect("each has its lines");
+                    own.as_flattened_mut()
                 });
-                self.factors[level][j] = -2.0 * found.scale;
+                let found = quantise(values, |i, value, rest| {
+                    high[i] = value as i8;
+                    low[i] = rest as i8;
+                });
+                factors[level] = -2.0 * found.scale;
                 fine += found.fine_square_error;
                 coarse += found.square_error;
                 mixed += if level < PRECISE { found.fine_square_error } else { found.square_error };
                 inside += values.iter().map(|&z| f64::from(z) * f64::from(z)).sum::<f64>();
+            }
+            for products in [&mut self.high, &mut self.both] {
+                products.set(j, self.k, &self.bytes[2 * all * j..][..2 * all], &factors);
             }
             let norm = centroids.norms[j];
             let rotation = centroids.head_errors[j];
@@ -238,12 +318,6 @@ impl Planes {
             if !layout.is_whole() {
                 let inside = (inside.sqrt() * (1.0 - 1e-9) - rotation).max(0.0);
                 self.outside[j] = up((norm * norm - inside * inside).max(0.0).sqrt());
-            }
-        }
-        for plane in self.high.iter_mut().chain(&mut self.low) {
-            let length = plane.bytes.len() / plane.start.len();
-            for (group, start) in plane.start.iter_mut().enumerate() {
-                *start = kernel::start(&plane.bytes[group * length..][..length]);
             }
         }
         self.measure(simd, layout.d, centroids);
@@ -273,6 +347,19 @@ impl Planes {
         }
     }
 
+    /// How these bytes are multiplied.
+    #[inline]
+    pub(super) fn products(&self, both: bool) -> &Products {
+        if both { &self.both } else { &self.high }
+    }
+
+    /// The bytes of centroid `j`.
+    #[inline]
+    pub(super) fn bytes(&self, j: usize) -> &[CentroidLine] {
+        let lines = self.bytes.len() / self.k;
+        &self.bytes[j * lines..][..lines]
+    }
+
     /// The point to measure errors of a row from that belongs to `label`, if there is such a
     /// centroid.
     #[inline]
@@ -280,10 +367,11 @@ impl Planes {
         Reference(label.min(self.points as u32 - 1))
     }
 
-    /// At least how far the coordinates of all lanes are from those of `point`, `[lanes]`.
-    #[inline]
-    pub(super) fn apart(&self, point: Reference) -> &[f32] {
-        &self.apart[point.0 as usize * self.lanes..][..self.lanes]
+    /// At least how far the coordinates of centroid `j` are from those of `points`.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
+    pub(super) fn apart(&self, points: &[Reference; ROWS], j: usize) -> Lanes {
+        points.map(|point| self.apart[point.0 as usize * self.lanes + j])
     }
 
     /// At least how far `point` is from the mean; the same of its coordinates.

@@ -18,7 +18,7 @@
 use super::judge::Ranges;
 use super::kernel::{LANES, ROWS};
 use super::project::{Centroids, Lanes, Planes, Product};
-use super::weigh::{Bytes, Scores, by_planes};
+use super::weigh::{Batch, Bytes, Tile, by_planes};
 use crate::data::Data;
 use crate::distance;
 use crate::index::{IndexView, Layout};
@@ -38,6 +38,9 @@ const BLOCK: usize = 1024;
 
 /// Rows between asking for coordinates and using them.
 const AHEAD: usize = 32;
+
+/// Errors are measured from the mean, which no centroid is.
+const MEAN: [u32; ROWS] = [u32::MAX; ROWS];
 
 /// Whether [`kmeans_plus_plus`] can be used, and is faster than the definition. Where rows have
 /// parts outside the basis, too many of them would be left to the definition.
@@ -117,7 +120,7 @@ struct Gain {
 /// What a look takes.
 struct Round {
     planes: Planes,
-    scores: Scores,
+    tile: Tile,
     ranges: Ranges,
 }
 
@@ -132,8 +135,8 @@ impl Round {
         assert!(usable, "rows are at most one unit from the mean");
         let mut planes = Planes::new(index, lanes);
         planes.set(simd, index, &whole, &product);
-        let (scores, ranges) = (Scores::new(planes.lanes), Ranges::new(planes.lanes));
-        Self { planes, scores, ranges }
+        let (tile, ranges) = (Tile::new(index), Ranges::new(planes.lanes));
+        Self { planes, tile, ranges }
     }
 }
 
@@ -231,13 +234,12 @@ impl<'a> Seeder<'a> {
         let mut gains = vec![Gain::default(); drawn.len()];
         let numbers: Vec<u32> = (0..n as u32).collect();
         for rows in numbers.chunks(ROWS) {
-            let Round { planes, scores, ranges } = &mut round;
-            let mean = &[u32::MAX; ROWS][..rows.len()];
+            let Round { planes, tile, ranges } = &mut round;
             let (simd, index) = (self.simd, self.index);
-            for &row in numbers[rows[0] as usize..].iter().skip(AHEAD).take(ROWS) {
-                index.prefetch(row as usize, false);
-            }
-            by_planes(simd, simd, index, planes, Bytes::High, rows, mean, scores, ranges);
+            let next = &numbers[(rows[0] as usize + AHEAD).min(n)..];
+            let next = &next[..next.len().min(ROWS)];
+            let batch = Batch { rows, nearest: &MEAN[..rows.len()], next };
+            by_planes(simd, simd, index, planes, Bytes::High, &batch, tile, ranges);
             let at = rows[0] as usize..rows[0] as usize + rows.len();
             if unknown > 0 {
                 take_range(ranges, 0, at.clone(), &mut self.nearest);
@@ -276,13 +278,11 @@ impl<'a> Seeder<'a> {
                 gains[j].high -= gain.high;
             }
             for first in (0..open.len()).step_by(ROWS) {
-                for &row in open.iter().skip(first + AHEAD).take(ROWS) {
-                    index.prefetch(row as usize, true);
-                }
                 let rows = &open[first..open.len().min(first + ROWS)];
-                let Round { planes, scores, ranges } = &mut round;
-                let mean = &[u32::MAX; ROWS][..rows.len()];
-                by_planes(simd, simd, index, planes, Bytes::Both, rows, mean, scores, ranges);
+                let next = &open[first + rows.len()..open.len().min(first + 2 * ROWS)];
+                let batch = Batch { rows, nearest: &MEAN[..rows.len()], next };
+                let Round { planes, tile, ranges } = &mut round;
+                by_planes(simd, simd, index, planes, Bytes::Both, &batch, tile, ranges);
                 for (i, &row) in rows.iter().enumerate() {
                     let row = row as usize;
                     let [mut low, mut high] = [f32::INFINITY; 2];

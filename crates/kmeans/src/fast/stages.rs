@@ -5,7 +5,7 @@ use super::bounds::Lead;
 use super::judge::{Ranges, Verdicts, judge, lead};
 use super::kernel::ROWS;
 use super::project::{Centroids, Planes, Product};
-use super::weigh::{Bytes, Scores, by_anchors, by_planes};
+use super::weigh::{Batch, Bytes, Tile, by_anchors, by_planes};
 use super::{Look, Settled};
 use crate::data::Data;
 use crate::index::{Facts, IndexView};
@@ -33,7 +33,7 @@ pub(super) struct Stages {
     open: u64,
     /// Those of a block.
     rows: Vec<u32>,
-    scores: Scores,
+    tile: Tile,
     ranges: Ranges,
     verdicts: Verdicts,
     pending: Pending,
@@ -69,7 +69,7 @@ impl Stages {
             whole: false,
             open: u64::MAX,
             rows: Vec::new(),
-            scores: Scores::new(lanes),
+            tile: Tile::new(index),
             ranges: Ranges::new(lanes),
             verdicts: Verdicts::default(),
             pending: Pending::default(),
@@ -177,13 +177,11 @@ impl Stages {
         settled: &mut Settled<'_>,
         counters: &mut Counters,
     ) {
-        let Self { planes, anchors, scores, ranges, verdicts, pending, .. } = self;
-        counters.add_read(open.len() * index.layout.width(), 1);
+        let Self { planes, anchors, tile, ranges, verdicts, pending, .. } = self;
+        let each = if bytes == Bytes::Both { 2 } else { 1 };
+        counters.add_read(open.len() * index.layout.width(), each);
         let mut left = 0;
         for start in (0..open.len()).step_by(ROWS) {
-            for &row in open.iter().skip(start + AHEAD).take(ROWS) {
-                index.prefetch(row as usize, bytes == Bytes::Both);
-            }
             let mut rows = [0; ROWS];
             let rows = &mut rows[..ROWS.min(open.len() - start)];
             rows.copy_from_slice(&open[start..start + rows.len()]);
@@ -191,9 +189,12 @@ impl Stages {
             for (nearest, &row) in nearest.iter_mut().zip(&*rows) {
                 *nearest = settled.label(row);
             }
-            let nearest = &nearest[..rows.len()];
-            by_planes(look.simd, look.simd, index, planes, bytes, rows, nearest, scores, ranges);
+            let last = open.len() - 1;
+            let next: [u32; ROWS] = std::array::from_fn(|i| open[last.min(start + ROWS + i)]);
+            let batch = Batch { rows, nearest: &nearest[..rows.len()], next: &next };
+            by_planes(look.simd, look.simd, index, planes, bytes, &batch, tile, ranges);
             judge(look.simd, planes.k, ranges, verdicts);
+            ranges.turn_low(look.simd);
             for (i, &row) in rows.iter().enumerate() {
                 let best = verdicts.best[i];
                 if verdicts.margin[i] <= 0.0 {

@@ -7,7 +7,7 @@ use super::kernel::ROWS;
 use super::project::{Centroids, Planes, Product};
 use super::seeding::kmeans_plus_plus;
 use super::stages::{Defined, contenders_of, move_to_defined};
-use super::weigh::{Bytes, Scores, by_anchors, by_planes};
+use super::weigh::{Batch, Bytes, Tile, by_anchors, by_planes};
 use crate::data::{Data, Statistics};
 use crate::fit::{Engine, Fit, Init, Parameters, fit};
 use crate::index::{Index, IndexView, Layout, MAX_LEVELS};
@@ -341,7 +341,7 @@ proptest! {
             let mut product = Product::default();
             let mut planes = Planes::new(&index, k);
             let mut anchors = Anchors::new(&index, moving.lanes).expect("the problem is wide");
-            let (mut scores, mut ranges) = (Scores::new(moving.lanes), Ranges::new(moving.lanes));
+            let (mut tile, mut ranges) = (Tile::new(&index), Ranges::new(moving.lanes));
             let mut verdicts = Verdicts::default();
             let mut contenders = Vec::new();
             for iteration in 0..12 {
@@ -399,10 +399,11 @@ proptest! {
                         // Any centroid will do to measure from, and none.
                         let nearest: Vec<u32> =
                             rows.iter().map(|row| row * 7 % (k as u32 + 1)).collect();
+                        let batch = Batch { rows: &rows, nearest: &nearest, next: &rows };
                         by_planes(
-                            simd, simd, &index, &planes, bytes, &rows, &nearest, &mut scores,
-                            &mut ranges,
+                            simd, simd, &index, &planes, bytes, &batch, &mut tile, &mut ranges,
                         );
+                        ranges.turn_low(simd);
                         let found = check(&ranges, "planes");
                         let kept = if bytes == Bytes::High { 3 } else { 6 };
                         for (i, &row) in rows.iter().enumerate() {

@@ -2,26 +2,14 @@
 
 use super::anchors::Anchors;
 use super::judge::{self, BLOWN, LEAST, ROUNDING, Ranges};
-use super::kernel::{self, LANES, Products, ROWS};
+use super::kernel::{self, LINE, ROWS, RowLines};
 use super::lines::Lines;
-use super::project::{Lanes, PRECISE, Planes};
-use crate::index::IndexView;
+use super::project::{FAR, Lanes, Planes, Reference, lines_of};
+use crate::index::{IndexView, MAX_LEVELS};
 use crate::simd::{Simd, multiversion};
 
 /// The instruction set, once more: for what is called from inside.
 type Token = Simd;
-
-/// Room for scores of [`ROWS`] rows.
-pub(super) struct Scores {
-    /// `[group][row][lane]`.
-    values: Lines<[Lanes; ROWS]>,
-}
-
-impl Scores {
-    pub(super) fn new(lanes: usize) -> Self {
-        Self { values: Lines::zeros(lanes / LANES) }
-    }
-}
 
 multiversion! {
     /// Takes the ranges of up to [`ROWS`] rows from what is kept of them.
@@ -45,7 +33,7 @@ fn by_anchors_body<const B: usize>(
         let bytes = index.high(row as usize, 0);
         for group in 0..groups {
             let (moved, start) = table.group(group);
-            let products = kernel::multiply_one(simd, bytes, moved, start);
+            let products = kernel::multiply(simd, bytes, moved, start);
             let (low, high) = kernel::range(
                 simd,
                 &products,
@@ -72,118 +60,142 @@ pub(super) enum Bytes {
     Both,
 }
 
-/// The coordinates of [`ROWS`] rows in a level.
-struct Coordinates<'a> {
-    high: [&'a [u8]; ROWS],
-    low: [&'a [u8]; ROWS],
-    /// What high and low bytes are multiples of.
-    scales: [[f32; ROWS]; 2],
+/// What is looked at of up to [`ROWS`] rows, side by side: it lies far apart in the index.
+pub(super) struct Tile {
+    /// High bytes of all levels, and low ones, each level in whole lines.
+    bytes: Lines<RowLines>,
+    /// As in [`crate::index::Facts`], those of all rows side by side.
+    scales: [Lanes; MAX_LEVELS],
+    norm: Lanes,
+    error: Lanes,
+    fine_error: Lanes,
+    outside: Lanes,
 }
 
-impl<'a> Coordinates<'a> {
-    /// Of `rows`, of which the last stands in for those that are missing.
-    // Wide registers would gather what lies far apart, which takes longer.
-    #[inline(never)]
-    fn of(index: &IndexView<'a>, level: usize, rows: &[u32]) -> Self {
-        let mut found = Self { high: [&[]; ROWS], low: [&[]; ROWS], scales: [[0.0; ROWS]; 2] };
+impl Tile {
+    pub(super) fn new(index: &IndexView<'_>) -> Self {
+        let lines: usize = lines_of(&index.layout).iter().sum();
+        Self {
+            bytes: Lines::zeros(2 * lines),
+            scales: [[0.0; ROWS]; MAX_LEVELS],
+            norm: [0.0; ROWS],
+            error: [0.0; ROWS],
+            fine_error: [0.0; ROWS],
+            outside: [0.0; ROWS],
+        }
+    }
+
+    /// Takes `rows`, of which the last stands in for those that are missing.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
+    fn take(&mut self, index: &IndexView<'_>, bytes: Bytes, rows: &[u32]) {
+        let lines = lines_of(&index.layout);
+        let all = self.bytes.len() / 2;
+        let (high, low) = self.bytes.split_at_mut(all);
         for i in 0..ROWS {
             let row = rows[i.min(rows.len() - 1)] as usize;
-            found.high[i] = index.high(row, level);
-            found.low[i] = index.low(row, level);
-            found.scales[0][i] = index.facts(row).scales[level];
-            found.scales[1][i] = found.scales[0][i] / 256.0;
+            let facts = index.facts(row);
+            let mut first = 0;
+            for (level, &lines) in lines.iter().enumerate().take(index.layout.levels()) {
+                self.scales[level][i] = facts.scales[level];
+                put(&mut high[first..], i, index.high(row, level));
+                if bytes == Bytes::Both {
+                    put(&mut low[first..], i, index.low(row, level));
+                }
+                first += lines;
+            }
+            self.norm[i] = facts.norm;
+            self.error[i] = facts.error;
+            self.fine_error[i] = facts.fine_error;
+            self.outside[i] = facts.outside;
         }
-        found
     }
 }
 
+/// Puts the bytes of row `i` into its place in `lines`.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
+fn put(lines: &mut [RowLines], i: usize, bytes: &[u8]) {
+    let (whole, rest) = bytes.as_chunks::<LINE>();
+    for (line, bytes) in lines.iter_mut().zip(whole) {
+        line[i] = *bytes;
+    }
+    if !rest.is_empty() {
+        lines[whole.len()][i][..rest.len()].copy_from_slice(rest);
+    }
+}
+
+/// Up to [`ROWS`] rows that are looked at together.
+pub(super) struct Batch<'a> {
+    pub(super) rows: &'a [u32],
+    /// The centroids to measure their errors from, by preference those that are nearest.
+    pub(super) nearest: &'a [u32],
+    /// Rows to ask for meanwhile, as they are looked at next.
+    pub(super) next: &'a [u32],
+}
+
 multiversion! {
-    /// Takes the ranges of up to [`ROWS`] rows from all of their coordinates, with errors measured
-    /// from the centroids that rows are `nearest` to.
+    /// Takes the ranges of up to [`ROWS`] rows from all of their coordinates, but for
+    /// [`Ranges::low_of_rows`].
     pub(super) fn by_planes = by_planes_body(
-        token: Token, index: &IndexView<'_>, planes: &Planes, bytes: Bytes, rows: &[u32],
-        nearest: &[u32], scores: &mut Scores, ranges: &mut Ranges,
+        token: Token, index: &IndexView<'_>, planes: &Planes, bytes: Bytes, batch: &Batch<'_>,
+        tile: &mut Tile, ranges: &mut Ranges,
     )
 }
 
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
-#[expect(clippy::too_many_arguments, reason = "what is multiplied, and where it goes")]
 fn by_planes_body<const B: usize>(
     simd: Token,
     index: &IndexView<'_>,
     planes: &Planes,
     bytes: Bytes,
-    rows: &[u32],
-    nearest: &[u32],
-    scores: &mut Scores,
+    &Batch { rows, nearest, next }: &Batch<'_>,
+    tile: &mut Tile,
     ranges: &mut Ranges,
 ) {
-    let groups = planes.lanes / LANES;
-    for (group, scores) in scores.values.iter_mut().enumerate() {
-        *scores = [planes.squares.as_chunks::<LANES>().0[group]; ROWS];
-    }
-    for level in 0..index.layout.levels() {
-        let coordinates = Coordinates::of(index, level, rows);
-        let Coordinates { high, low, scales } = &coordinates;
-        let length = index.layout.widths[level] * LANES;
-        for (group, scores) in scores.values.iter_mut().enumerate() {
-            let factors = &planes.factors[level].as_chunks::<LANES>().0[group];
-            let [high_plane, low_plane] = [&planes.high[level], &planes.low[level]];
-            let with_low = level < PRECISE || bytes == Bytes::Both;
-            let products = [
-                (high, high_plane, &scales[0], true),
-                (high, low_plane, &scales[1], with_low),
-                (low, high_plane, &scales[1], bytes == Bytes::Both),
-            ];
-            for (rows, plane, scales, _) in products.into_iter().filter(|&(.., counts)| counts) {
-                let mut found: Products = [[0; LANES]; ROWS];
-                let centroids = &plane.bytes[group * length..][..length];
-                kernel::multiply(simd, rows, centroids, &plane.start[group], &mut found);
-                kernel::add_products(simd, &found, scales, factors, scores);
-            }
-        }
-    }
+    tile.take(index, bytes, rows);
+    let points: [Reference; ROWS] =
+        std::array::from_fn(|i| planes.reference(nearest[i.min(rows.len() - 1)]));
+    let both = bytes == Bytes::Both;
+    let (error, errors) =
+        if both { (&tile.fine_error, &planes.fine_errors) } else { (&tile.error, &planes.errors) };
+    let share = next.len().div_ceil(planes.k);
+    let products = planes.products(both);
     let is_whole = index.layout.is_whole();
-    let errors = if bytes == Bytes::High { &planes.errors } else { &planes.fine_errors };
-    for (i, (&row, &nearest)) in rows.iter().zip(nearest).enumerate() {
-        let point = planes.reference(nearest);
-        let facts = index.facts(row as usize);
-        let error = if bytes == Bytes::High { facts.error } else { facts.fine_error };
-        let square = facts.norm * facts.norm;
-        let mut common = by(error) * planes.length(point);
-        let mut slack = 2.0 * ROUNDING * BLOWN * square + LEAST;
-        if !is_whole {
-            let unknown = by(facts.outside) * planes.length_outside(point);
-            slack += unknown;
-            common += unknown;
+    let (lows, highs) = (ranges.low.as_flattened_mut(), ranges.high.as_flattened_mut());
+    for (j, (low, high)) in lows.iter_mut().zip(highs).enumerate().take(planes.k) {
+        for &row in next.iter().skip(j * share).take(share) {
+            index.prefetch(row as usize, both);
         }
-        for group in 0..groups {
-            let mut bound = planes.rounding.as_chunks::<LANES>().0[group];
-            add(&mut bound, by(facts.norm), errors, group);
-            add(&mut bound, by(error), planes.apart(point), group);
-            if bytes == Bytes::Both {
-                // Low bytes are what high ones are off by, but for what both are.
-                let low = by(facts.error + facts.fine_error);
-                add(&mut bound, low, &planes.coarse_errors, group);
-                add(&mut bound, low, &planes.fine_errors, group);
-            }
-            if !is_whole {
-                add(&mut bound, by(facts.outside), &planes.outside, group);
-            }
-            let score = &scores.values[group][i];
-            let (mut low, mut high) = ([0.0; LANES], [0.0; LANES]);
-            for lane in 0..LANES {
-                low[lane] = score[lane] - bound[lane];
-                high[lane] = score[lane] + bound[lane];
-            }
-            ranges.low_of_rows[group][i] = low;
-            ranges.high[group][i] = high;
+        let mut score = [planes.squares[j]; ROWS];
+        let (centroid, sums) = (planes.bytes(j), products.sums(j, planes.k));
+        let stretches = &products.stretches;
+        let scales = &tile.scales;
+        kernel::add_stretches(simd, stretches, &tile.bytes, centroid, sums, scales, &mut score);
+        let apart = planes.apart(&points, j);
+        // Low bytes are what high ones are off by, but for what both are.
+        let rest = if both { planes.coarse_errors[j] + planes.fine_errors[j] } else { 0.0 };
+        let outside = if is_whole { 0.0 } else { planes.outside[j] };
+        for i in 0..ROWS {
+            let mut bound = planes.rounding[j];
+            bound += by(tile.norm[i]) * errors[j];
+            bound += by(error[i]) * apart[i];
+            bound += by(tile.error[i] + tile.fine_error[i]) * rest;
+            bound += by(tile.outside[i]) * outside;
+            low[i] = score[i] - bound;
+            high[i] = score[i] + bound;
         }
-        ranges.slack[i] = slack;
-        ranges.base[i] = square + common;
     }
-    judge::turn(simd, ranges);
+    for range in [&mut ranges.low, &mut ranges.high] {
+        range.as_flattened_mut()[planes.k..].fill([FAR; ROWS]);
+    }
+    for (i, &point) in points.iter().enumerate() {
+        let square = tile.norm[i] * tile.norm[i];
+        let unknown = by(tile.outside[i]) * planes.length_outside(point);
+        ranges.slack[i] = 2.0 * ROUNDING * BLOWN * square + LEAST + unknown;
+        ranges.base[i] = square + (by(error[i]) * planes.length(point) + unknown);
+    }
 }
 
 /// What a score can be off by where a factor of a product is off by `norm`, times the other's.
@@ -191,13 +203,4 @@ fn by_planes_body<const B: usize>(
 #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
 fn by(norm: f32) -> f32 {
     2.0 * BLOWN * norm
-}
-
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
-fn add(sums: &mut Lanes, factor: f32, values: &[f32], group: usize) {
-    let values = &values.as_chunks::<LANES>().0[group];
-    for lane in 0..LANES {
-        sums[lane] += factor * values[lane];
-    }
 }

@@ -2,7 +2,9 @@
 
 use super::anchors::{Movements, Note};
 use super::judge::{Ranges, Verdicts, judge};
-use super::kernel::{self, LANES, ROWS, Reach, Sums};
+use super::kernel::{
+    self, CentroidLine, LANES, LINE, ROWS, Reach, RowLines, Stretch, Sum, Sums, Then,
+};
 use crate::distance::{self, Nearest};
 use crate::exact_sum::{Change, ExactSums, SumGrid};
 use crate::index::gemm::{self, PANEL};
@@ -16,10 +18,9 @@ const COUNT: usize = 4096;
 const K: usize = 10;
 
 /// The names that [`workload`] knows.
-pub const NAMES: [&str; 10] = [
-    "bytes of rows x 16 centroids",
-    "bytes of one row x 16 centroids",
-    "integers into scores",
+pub const NAMES: [&str; 9] = [
+    "bytes of 16 rows x a centroid",
+    "bytes of a row x 16 centroids",
     "range of a kept score",
     "turn a square",
     "judge ranges",
@@ -33,7 +34,7 @@ pub const NAMES: [&str; 10] = [
 #[must_use]
 pub fn rows_of(name: &str) -> usize {
     match name {
-        "bytes of one row x 16 centroids" | "range of a kept score" => 1,
+        "bytes of a row x 16 centroids" | "range of a kept score" => 1,
         "limits that are reached" | "exact sums" | "defined distances" => COUNT,
         _ => ROWS,
     }
@@ -54,35 +55,40 @@ fn numbers(count: usize) -> Vec<f32> {
 /// Where there is no such name.
 #[must_use]
 pub fn workload(name: &str, simd: Simd) -> Box<dyn FnMut()> {
-    let bytes: Vec<u8> = (0..ROWS * WIDTH).map(|at| noise(at) as u8).collect();
+    let row: Vec<u8> = (0..64).map(|at| noise(at) as u8).collect();
     let group: Vec<i8> = (0..LANES * WIDTH).map(|at| noise(at + 7) as i8).collect();
-    let start = kernel::start(&group);
     let values = numbers(COUNT * WIDTH);
     let squares: [[f32; LANES]; ROWS] =
         std::array::from_fn(|row| std::array::from_fn(|lane| values[row * LANES + lane]));
-    let mut products = [[1_000; LANES]; ROWS];
+    let products = [1_000; LANES];
     match name {
-        "bytes of rows x 16 centroids" => Box::new(move || {
-            let rows = std::array::from_fn(|row| &bytes[row * WIDTH..][..WIDTH]);
-            kernel::multiply(simd, &rows, &group, &start, &mut products);
-            black_box(&products);
-        }),
-        "bytes of one row x 16 centroids" => Box::new(move || {
-            black_box(kernel::multiply_one(simd, &bytes[..64], &group[..64 * LANES], &start));
-        }),
-        "integers into scores" => {
-            let mut scores = squares;
+        "bytes of 16 rows x a centroid" => {
+            let rows: Vec<RowLines> = (0..WIDTH / LINE)
+                .map(|line| {
+                    let byte = |row, i| noise(line * ROWS * LINE + row * LINE + i) as u8;
+                    std::array::from_fn(|row| std::array::from_fn(|i| byte(row, i)))
+                })
+                .collect();
+            let centroid: Vec<CentroidLine> = group.as_chunks::<LINE>().0[..WIDTH / LINE].to_vec();
+            let then = Then::Take { level: 0 };
+            let stretch = Stretch { row_line: 0, centroid_line: 0, lines: WIDTH / LINE, then };
+            let sum = Sum { start: 3, factor: 0.5 };
+            let mut scores = squares[0];
             Box::new(move || {
-                let scales = &[0.5; ROWS];
-                kernel::add_products(simd, &products, scales, &squares[0], &mut scores);
+                let (stretches, sums, scales) = (&[stretch], &[sum], &[squares[1]]);
+                let rows = black_box(rows.as_slice());
+                kernel::add_stretches(simd, stretches, rows, &centroid, sums, scales, &mut scores);
                 black_box(&scores);
             })
         }
+        "bytes of a row x 16 centroids" => Box::new(move || {
+            black_box(kernel::multiply(simd, &row, &group[..64 * LANES], &products));
+        }),
         "range of a kept score" => {
             let (moved, note) = (Movements::default(), Note::default());
             Box::new(move || {
                 let moved = black_box(&moved);
-                black_box(kernel::range(simd, &products[0], moved, &squares[0], &note, 5));
+                black_box(kernel::range(simd, &products, moved, &squares[0], &note, 5));
             })
         }
         "turn a square" => Box::new(move || {

@@ -13,8 +13,9 @@
 //! to 16-bit multiples `q` of a scale of its own. These are kept as two *planes* of bytes, `q = 256
 //! high + low`: the high bytes alone are coordinates with an error of about 1 %, at half the bytes
 //! and, with what processors have for bytes, half the work. The high bytes of the first level stand
-//! apart ([`IndexView::front`]), so that looking at leading coordinates alone reads nothing else.
-//! Beside them stands, for each row (`facts`), what bounds need.
+//! apart ([`IndexView::front`]), so that looking at leading coordinates alone reads nothing else; so do
+//! all low bytes, which few rows need. With the other high bytes stands what bounds need of a row
+//! (`facts`).
 //!
 //! # How far it is from the truth
 //!
@@ -46,6 +47,11 @@ use serde::{Deserialize, Serialize};
 
 /// Most levels that coordinates are cut into.
 pub const MAX_LEVELS: usize = 4;
+
+/// Bytes that [`Facts`] have room in: high bytes follow.
+const FACTS: usize = 48;
+
+const _: () = assert!(size_of::<Facts>() <= FACTS, "there is room for facts");
 
 /// Coordinates of a level are a multiple of this, padded with zeros.
 const GRAIN: usize = 16;
@@ -113,8 +119,9 @@ impl Layout {
         // index itself, whose coordinates take two bytes each.
         let square = d.saturating_mul(d.next_multiple_of(PANEL)).saturating_mul(2);
         let first = sample.saturating_mul(3).saturating_add(square);
-        let rest = self.rest_len().saturating_mul(size_of::<Block>() / size_of::<f32>());
-        let then = sample.saturating_add(rest).saturating_add(self.front_len().div_ceil(4));
+        let deep = self.deep_len().saturating_mul(size_of::<Block>() / size_of::<f32>());
+        let bytes = self.front_len().saturating_add(self.low_len());
+        let then = sample.saturating_add(deep).saturating_add(bytes.div_ceil(size_of::<f32>()));
         let values = first.max(then).saturating_add(vectors.saturating_mul(3));
         (values as u64).saturating_mul(size_of::<f32>() as u64)
     }
@@ -149,17 +156,22 @@ impl Layout {
         self.n.saturating_mul(self.widths[0])
     }
 
-    /// Blocks that a row takes in [`IndexView::rest`]: facts, high bytes of levels behind the first, low
-    /// bytes of all.
+    /// Blocks that a row takes in [`IndexView::deep`]: facts, and high bytes of levels behind the first.
     #[must_use]
-    pub fn rest_blocks(&self) -> usize {
-        (size_of::<Facts>() + self.deep_width() + self.width()).div_ceil(size_of::<Block>())
+    pub fn deep_blocks(&self) -> usize {
+        (FACTS + self.deep_width()).div_ceil(size_of::<Block>())
     }
 
-    /// Length of [`IndexView::rest`].
+    /// Length of [`IndexView::deep`].
     #[must_use]
-    pub fn rest_len(&self) -> usize {
-        self.n.saturating_mul(self.rest_blocks())
+    pub fn deep_len(&self) -> usize {
+        self.n.saturating_mul(self.deep_blocks())
+    }
+
+    /// Length of [`IndexView::low`].
+    #[must_use]
+    pub fn low_len(&self) -> usize {
+        self.n.saturating_mul(self.width())
     }
 
     /// Whether rows have nothing outside the basis.
@@ -181,8 +193,10 @@ pub struct Index {
     pub basis: Vec<f32>,
     /// High bytes of the first level.
     pub front: Vec<u8>,
-    /// All else.
-    pub rest: Vec<Block>,
+    /// Facts, and high bytes of the levels behind it.
+    pub deep: Vec<Block>,
+    /// Low bytes.
+    pub low: Vec<u8>,
 }
 
 /// A borrowed index: slices of plain numbers, wherever they lie.
@@ -198,9 +212,10 @@ pub struct IndexView<'a> {
     pub basis: &'a [f32],
     /// High bytes of rows' first level, `[n, widths[0]]`, each with 128 added.
     pub front: &'a [u8],
-    /// Of each row, in whole blocks: its [`Facts`], the high bytes of all levels behind the first, and
-    /// the low bytes, from -128 to 127, of all levels, with 128 added.
-    pub rest: &'a [Block],
+    /// Of each row, in whole blocks: its [`Facts`], and the high bytes of all levels behind the first.
+    pub deep: &'a [Block],
+    /// Low bytes of all levels, from -128 to 127, `[n, widths' sum]`, each with 128 added.
+    pub low: &'a [u8],
 }
 
 /// A cache line.
@@ -229,19 +244,19 @@ pub struct Facts {
 }
 
 impl<'a> IndexView<'a> {
-    /// The bytes of `row` in [`Self::rest`].
+    /// The bytes of `row` in [`Self::deep`].
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
-    fn rest_of(&self, row: usize) -> &'a [u8] {
-        let blocks = self.layout.rest_blocks();
-        bytemuck::cast_slice(&self.rest[row * blocks..][..blocks])
+    fn deep_of(&self, row: usize) -> &'a [u8] {
+        let blocks = self.layout.deep_blocks();
+        bytemuck::cast_slice(&self.deep[row * blocks..][..blocks])
     }
 
     /// What is known of `row`.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
     pub(crate) fn facts(&self, row: usize) -> &'a Facts {
-        bytemuck::from_bytes(&self.rest_of(row)[..size_of::<Facts>()])
+        bytemuck::from_bytes(&self.deep_of(row)[..size_of::<Facts>()])
     }
 
     /// The high bytes of `row` in `level`.
@@ -253,25 +268,27 @@ impl<'a> IndexView<'a> {
             return &self.front[row * widths[0]..][..widths[0]];
         }
         let first: usize = widths[1..level].iter().sum();
-        &self.rest_of(row)[size_of::<Facts>() + first..][..widths[level]]
+        &self.deep_of(row)[FACTS + first..][..widths[level]]
     }
 
     /// The low bytes of `row` in `level`.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
     pub(crate) fn low(&self, row: usize, level: usize) -> &'a [u8] {
         let widths = &self.layout.widths;
         let first: usize = widths[..level].iter().sum();
-        let before = size_of::<Facts>() + self.layout.deep_width();
-        &self.rest_of(row)[before + first..][..widths[level]]
+        &self.low[row * self.layout.width() + first..][..widths[level]]
     }
 
     /// Asks for what is known of `row` to be in the cache soon: all of it, or all but low bytes.
     #[inline]
     pub(crate) fn prefetch(&self, row: usize, all: bool) {
-        let rest = self.rest_of(row);
-        let high = size_of::<Facts>() + self.layout.deep_width();
         prefetch(self.high(row, 0));
-        prefetch(if all { rest } else { &rest[..high] });
+        prefetch(self.deep_of(row));
+        if all {
+            let width = self.layout.width();
+            prefetch(&self.low[row * width..][..width]);
+        }
     }
 }
 
@@ -297,11 +314,13 @@ impl Index {
             defect,
             basis: gemm::pack_transposed(&vectors, d, components, d),
             front: vec![0; layout.front_len()],
-            rest: vec![Block([0; 64]); layout.rest_len()],
+            deep: vec![Block([0; 64]); layout.deep_len()],
+            low: vec![0; layout.low_len()],
         };
         let part = n.div_ceil(threads.max(1));
-        let Index { basis, front, rest, .. } = &mut index;
-        let (mut front, mut rest) = (front.as_mut_slice(), rest.as_mut_slice());
+        let Index { basis, front, deep, low, .. } = &mut index;
+        let (mut front, mut low) = (front.as_mut_slice(), low.as_mut_slice());
+        let mut deep = deep.as_mut_slice();
         let basis = &*basis;
         side_by_side((0..n).step_by(part).map(|start| {
             let count = part.min(n - start);
@@ -309,9 +328,10 @@ impl Index {
                 front: front
                     .split_off_mut(..count * layout.widths[0])
                     .expect("each row has coordinates"),
-                rest: rest
-                    .split_off_mut(..count * layout.rest_blocks())
+                deep: deep
+                    .split_off_mut(..count * layout.deep_blocks())
                     .expect("each row has blocks"),
+                low: low.split_off_mut(..count * layout.width()).expect("each row has low bytes"),
             };
             let rows = start..start + count;
             let rotation = Rotation { simd, data, unit, defect, layout, basis };
@@ -329,7 +349,8 @@ impl Index {
             defect: self.defect,
             basis: &self.basis,
             front: &self.front,
-            rest: &self.rest,
+            deep: &self.deep,
+            low: &self.low,
         }
     }
 }
@@ -418,7 +439,8 @@ struct Rotation<'a> {
 /// What belongs to some rows.
 struct Parts<'a> {
     front: &'a mut [u8],
-    rest: &'a mut [Block],
+    deep: &'a mut [Block],
+    low: &'a mut [u8],
 }
 
 impl Rotation<'_> {
@@ -426,8 +448,8 @@ impl Rotation<'_> {
     fn rotate(&self, rows: std::ops::Range<usize>, parts: Parts<'_>) {
         /// Rows rotated at a time: a multiple of what the product takes at once.
         const BLOCK: usize = 96;
-        let Parts { front, rest } = parts;
-        let blocks = self.layout.rest_blocks();
+        let Parts { front, deep, low } = parts;
+        let blocks = self.layout.deep_blocks();
         let Layout { d, widths, .. } = self.layout;
         let width = self.basis.len() / d;
         let mut block = vec![0.0; BLOCK * d];
@@ -444,36 +466,36 @@ impl Rotation<'_> {
             gemm::multiply(self.simd, &block[..count * d], d, d, self.basis, product);
             for (row, product) in product.chunks_exact(width).enumerate() {
                 let at = start + row - rows.start;
-                self.write(
-                    start + row,
-                    product,
-                    &mut front[at * widths[0]..][..widths[0]],
-                    bytemuck::cast_slice_mut(&mut rest[at * blocks..][..blocks]),
-                );
+                let own = Parts {
+                    front: &mut front[at * widths[0]..][..widths[0]],
+                    deep: &mut deep[at * blocks..][..blocks],
+                    low: &mut low[at * self.layout.width()..][..self.layout.width()],
+                };
+                self.write(start + row, product, own);
             }
         }
     }
 
     /// Writes the coordinates and facts of a `row`, of which `product` is the product with the basis.
-    fn write(&self, row: usize, product: &[f32], front: &mut [u8], rest: &mut [u8]) {
+    fn write(&self, row: usize, product: &[f32], parts: Parts<'_>) {
         let Layout { components, widths, .. } = self.layout;
-        let (facts, rest) = rest.split_at_mut(size_of::<Facts>());
-        let (deep, fine) = rest.split_at_mut(self.layout.deep_width());
+        let Parts { front, deep, low } = parts;
+        let (facts, deep) = bytemuck::cast_slice_mut(deep).split_at_mut(FACTS);
         let mut found = [Quantised::default(); MAX_LEVELS];
         let mut squares = [0.0; MAX_LEVELS];
         // Where there is nothing, bytes are 0 with the bias.
         front.fill(BIAS as u8);
         deep.fill(BIAS as u8);
-        fine.fill(BIAS as u8);
+        low.fill(BIAS as u8);
         let mut first = 0;
         for (level, &width) in widths.iter().enumerate() {
             let values = &product[first.min(components)..(first + width).min(components)];
-            let fine = &mut fine[first..first + width];
+            let low = &mut low[first..first + width];
             let high =
                 if level == 0 { &mut *front } else { &mut deep[first - widths[0]..][..width] };
-            found[level] = quantise(values, |at, value, low| {
+            found[level] = quantise(values, |at, value, rest| {
                 high[at] = (value + BIAS) as u8;
-                fine[at] = (low + BIAS) as u8;
+                low[at] = (rest + BIAS) as u8;
             });
             squares[level] = values.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
             first += width;
@@ -500,6 +522,6 @@ impl Rotation<'_> {
             error: up(errors(|level| level.square_error) * (1.0 + 1e-9)),
             fine_error: up(fine_error * (1.0 + 1e-9)),
         };
-        facts.copy_from_slice(bytemuck::bytes_of(&known));
+        facts[..size_of::<Facts>()].copy_from_slice(bytemuck::bytes_of(&known));
     }
 }

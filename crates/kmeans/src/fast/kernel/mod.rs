@@ -1,18 +1,20 @@
 //! The few loops that are worth explicit vector instructions, each beside its portable twin.
 //!
-//! Scalar products of rows with 16 centroids at a time are taken of bytes, because their sums are
-//! exact: whatever instructions compute them, they give the same numbers, and bounds need not account
-//! for them. Centroids lie *in lanes*: four coordinates of each of 16 centroids side by side fill one
-//! 512-bit register, and a row's four are broadcast against it, so that no sum is ever taken across
-//! a register. Rows' bytes have 128 added, as processors multiply unsigned bytes with signed ones;
-//! sums *start* with what takes that out again.
+//! Scalar products of rows with centroids are taken of bytes, because their sums are exact: whatever
+//! instructions compute them, they give the same numbers, and bounds need not account for them. There
+//! are two ways. All coordinates are multiplied *along*: a line of 64 of a row with those of a centroid,
+//! for 16 rows at a time, whose sums are added across their registers together. Few of them are
+//! multiplied *in lanes*: four coordinates of each of 16 centroids side by side fill a register, and
+//! a row's four are broadcast against it, so that no sum is ever taken across one.
+//!
+//! Rows' bytes have 128 added, as processors multiply unsigned bytes with signed ones; sums *start* with
+//! what takes that out again.
 
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
 use super::anchors::{Movements, Note};
 use super::project::Lanes;
-use crate::index::BIAS;
 use crate::simd::{Simd, SimdLevel};
 
 /// Centroids to a group: the lanes of a register.
@@ -24,78 +26,113 @@ pub(super) const ROWS: usize = 16;
 /// A group's fours of coordinates: `[four][centroid][4]`.
 pub(super) const FOUR: usize = 4 * LANES;
 
+/// Bytes to a line.
+pub(super) const LINE: usize = 64;
+
+/// A line of each of [`ROWS`] rows, and of a centroid.
+pub(super) type RowLines = [[u8; LINE]; ROWS];
+pub(super) type CentroidLine = [i8; LINE];
+
+/// Lines of rows and of centroids whose products are added up.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stretch {
+    /// The first line of rows, and that of centroids.
+    pub(super) row_line: usize,
+    pub(super) centroid_line: usize,
+    pub(super) lines: usize,
+    pub(super) then: Then,
+}
+
+/// What becomes of a sum of products.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Then {
+    /// The next stretch is added to it.
+    GoOn,
+    /// So it is, to 256 times it.
+    GoOnTimes256,
+    /// It is whole, and of this level.
+    Take { level: usize },
+}
+
+/// What is known of a whole sum with a centroid beforehand.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Sum {
+    /// What takes out that rows' bytes have 128 added.
+    pub(super) start: i32,
+    /// What the sum counts for in a score, but for a row's scale.
+    pub(super) factor: f32,
+}
+
 /// Sums for the centroids of a group.
 pub(super) type Sums32 = [i32; LANES];
 
-/// Sums for [`ROWS`] rows.
-pub(super) type Products = [Sums32; ROWS];
-
-/// What sums with `group`, `[width / 4][16][4]`, start with.
-pub(super) fn start(group: &[i8]) -> Sums32 {
-    let mut start = [0; LANES];
-    for four in group.as_chunks::<FOUR>().0 {
-        for (start, four) in start.iter_mut().zip(four.as_chunks::<4>().0) {
-            *start -= four.iter().map(|&c| BIAS * i32::from(c)).sum::<i32>();
+/// Adds to the `scores` of [`ROWS`] rows what products with a `centroid` come to, by `stretches`; `sums`
+/// has what is known of those that are taken, and `scales` rows' scales in each level. Taken sums must
+/// fit 32 bits; what is in between need not.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
+pub(super) fn add_stretches(
+    simd: Simd,
+    stretches: &[Stretch],
+    rows: &[RowLines],
+    centroid: &[CentroidLine],
+    sums: &[Sum],
+    scales: &[Lanes],
+    scores: &mut Lanes,
+) {
+    #[cfg(target_arch = "x86_64")]
+    if simd.level() == SimdLevel::Avx512 {
+        return x86::add_stretches(stretches, rows, centroid, sums, scales, scores);
+    }
+    let dots = match simd.level() {
+        #[cfg(target_arch = "x86_64")]
+        SimdLevel::Avx2 => x86::add_dots,
+        _ => add_dots_portable,
+    };
+    let mut found = [0_i32; ROWS];
+    let mut sums = sums.iter();
+    for stretch in stretches {
+        let rows = &rows[stretch.row_line..][..stretch.lines];
+        dots(rows, &centroid[stretch.centroid_line..][..stretch.lines], &mut found);
+        match stretch.then {
+            Then::GoOn => {}
+            Then::GoOnTimes256 => {
+                for found in &mut found {
+                    *found = found.wrapping_mul(256);
+                }
+            }
+            Then::Take { level } => {
+                let sum = sums.next().expect("every sum that is taken is known");
+                for i in 0..ROWS {
+                    let product = found[i].wrapping_add(sum.start) as f32;
+                    scores[i] += scales[level][i] * sum.factor * product;
+                }
+                found = [0; ROWS];
+            }
         }
     }
-    start
 }
 
-/// Where `coordinate` of the centroid in `lane` lies in its group.
-pub(super) fn place(coordinate: usize, lane: usize) -> usize {
-    coordinate / 4 * FOUR + 4 * lane + coordinate % 4
-}
-
-/// The scalar products of `rows`, each of `width` coordinates (a multiple of four), with the 16
-/// centroids of `group`, `[width / 4][16][4]`, which start with `start`, into `products`. All must fit
-/// 32 bits, which they do below a width of 2¹⁶.
-#[inline]
-pub(super) fn multiply(
-    simd: Simd,
-    rows: &[&[u8]; ROWS],
-    group: &[i8],
-    start: &Sums32,
-    products: &mut Products,
-) {
-    let width = group.len() / LANES;
-    assert!(width.is_multiple_of(4) && group.len() == width * LANES);
-    assert!(rows.iter().all(|row| row.len() == width));
-    match simd.level() {
-        #[cfg(target_arch = "x86_64")]
-        SimdLevel::Avx512 => x86::multiply_512(rows, group, start, products),
-        #[cfg(target_arch = "x86_64")]
-        SimdLevel::Avx2 => x86::multiply_256(rows, group, start, products),
-        _ => multiply_portable(rows, group, start, products),
+fn add_dots_portable(rows: &[RowLines], centroid: &[CentroidLine], found: &mut [i32; ROWS]) {
+    for (rows, centroid) in rows.iter().zip(centroid) {
+        for (found, row) in found.iter_mut().zip(rows) {
+            let products = row.iter().zip(centroid).map(|(&x, &c)| i32::from(x) * i32::from(c));
+            *found = found.wrapping_add(products.sum::<i32>());
+        }
     }
 }
 
-/// As [`multiply`], of a single row.
+/// The scalar products of a `row` with the 16 centroids of `group`, `[width / 4][16][4]`, which start with
+/// `start`. The width is a multiple of 16, and below 2¹⁶, so that all fit 32 bits.
 #[inline]
-pub(super) fn multiply_one(simd: Simd, row: &[u8], group: &[i8], start: &Sums32) -> Sums32 {
+pub(super) fn multiply(simd: Simd, row: &[u8], group: &[i8], start: &Sums32) -> Sums32 {
     assert!(row.len().is_multiple_of(16) && group.len() == row.len() * LANES);
     #[cfg(target_arch = "x86_64")]
     if simd.level() == SimdLevel::Avx512 {
-        return x86::multiply_one(row, group, start);
+        return x86::multiply(row, group, start);
     }
     let _ = simd;
-    multiply_one_portable(row, group, start)
-}
-
-/// Adds to `scores` each row's `products` times its scale and their lanes' factors.
-#[inline]
-pub(super) fn add_products(
-    simd: Simd,
-    products: &Products,
-    scales: &[f32; ROWS],
-    factors: &Lanes,
-    scores: &mut [Lanes; ROWS],
-) {
-    #[cfg(target_arch = "x86_64")]
-    if simd.level() == SimdLevel::Avx512 {
-        return x86::add_products(products, scales, factors, scores);
-    }
-    let _ = simd;
-    add_products_portable(products, scales, factors, scores);
+    multiply_portable(row, group, start)
 }
 
 /// The lowest and the highest that the scores of a row may be, from those that were `kept` of it and
@@ -127,19 +164,6 @@ pub(super) fn transpose(simd: Simd, square: &[Lanes; LANES]) -> [Lanes; LANES] {
     }
     let _ = simd;
     transpose_portable(square)
-}
-
-fn add_products_portable(
-    products: &Products,
-    scales: &[f32; ROWS],
-    factors: &Lanes,
-    scores: &mut [Lanes; ROWS],
-) {
-    for ((scores, products), scale) in scores.iter_mut().zip(products).zip(scales) {
-        for lane in 0..LANES {
-            scores[lane] += scale * factors[lane] * products[lane] as f32;
-        }
-    }
 }
 
 fn range_portable(
@@ -175,7 +199,7 @@ fn transpose_portable(square: &[Lanes; LANES]) -> [Lanes; LANES] {
     turned
 }
 
-fn multiply_one_portable(row: &[u8], group: &[i8], start: &Sums32) -> Sums32 {
+fn multiply_portable(row: &[u8], group: &[i8], start: &Sums32) -> Sums32 {
     let mut sums = *start;
     for (x, c) in row.as_chunks::<4>().0.iter().zip(group.as_chunks::<FOUR>().0) {
         for (sum, c) in sums.iter_mut().zip(c.as_chunks::<4>().0) {
@@ -183,12 +207,6 @@ fn multiply_one_portable(row: &[u8], group: &[i8], start: &Sums32) -> Sums32 {
         }
     }
     sums
-}
-
-fn multiply_portable(rows: &[&[u8]; ROWS], group: &[i8], start: &Sums32, products: &mut Products) {
-    for (products, row) in products.iter_mut().zip(rows) {
-        *products = multiply_one_portable(row, group, start);
-    }
 }
 
 /// What centroids have moved, in all: their own ways, and those with the fastest other's. Padded to
@@ -266,39 +284,86 @@ mod tests {
         ) {
             let width = 16 * grains;
             let at = |i: usize| seed[i % seed.len()];
-            let rows: Vec<Vec<u8>> = (0..ROWS)
-                .map(|row| (0..width).map(|i| at(i * 7 + row * 13).cast_unsigned()).collect())
-                .collect();
-            let rows = std::array::from_fn(|row| rows[row].as_slice());
+            let row: Vec<u8> = (0..width).map(|i| at(i * 7).cast_unsigned()).collect();
             let group: Vec<i8> = (0..width * LANES).map(|i| at(i * 3 + 1)).collect();
-            let expected: Products = std::array::from_fn(|row| {
-                std::array::from_fn(|lane| {
-                    (0..width)
-                        .map(|i| (i32::from(rows[row][i]) - BIAS) * i32::from(group[place(i, lane)]))
-                        .sum()
-                })
+            let centroid = |lane: usize, i: usize| group[i / 4 * FOUR + 4 * lane + i % 4];
+            let products: Sums32 = std::array::from_fn(|lane| {
+                (0..width).map(|i| i32::from(row[i]) * i32::from(centroid(lane, i))).sum()
             });
-            let start = start(&group);
-            let mut products = [[7; LANES]; ROWS];
+            let start: Sums32 = std::array::from_fn(|lane| 1000 * lane as i32 - 7);
             for simd in available() {
-                multiply(simd, &rows, &group, &start, &mut products);
-                prop_assert_eq!(&products, &expected, "{:?}", simd);
-                prop_assert_eq!(multiply_one(simd, rows[5], &group, &start), expected[5]);
+                let found = multiply(simd, &row, &group, &start);
+                let expected: Sums32 = std::array::from_fn(|lane| products[lane] + start[lane]);
+                prop_assert_eq!(found, expected, "{:?}", simd);
             }
         }
-    }
 
-    proptest! {
         #[test]
-        fn every_level_makes_the_same_scores_of_products(
+        fn every_level_adds_the_same_products_to_scores(
+            count in 1_usize..12,
+            seed in prop::collection::vec((any::<i8>(), -1e3_f32..1e3), 30..60),
+        ) {
+            let byte = |i: usize| seed[i % seed.len()].0;
+            let lanes = |first: usize| -> Lanes {
+                std::array::from_fn(|i| seed[(first * 7 + i) % seed.len()].1)
+            };
+            let rows: Vec<RowLines> = (0..2 * count)
+                .map(|line| {
+                    std::array::from_fn(|row| {
+                        std::array::from_fn(|i| byte(line * 11 + row * 13 + i * 7).cast_unsigned())
+                    })
+                })
+                .collect();
+            let centroid: Vec<CentroidLine> = (0..2 * count)
+                .map(|line| std::array::from_fn(|i| byte(line * 5 + i * 3)))
+                .collect();
+            // Sums of one stretch, of two, and of two of which one counts 256 times.
+            let stretch = |row_line, centroid_line, then| {
+                Stretch { row_line, centroid_line, lines: count, then }
+            };
+            let stretches = [
+                stretch(0, 0, Then::Take { level: 1 }),
+                stretch(0, count, Then::GoOn),
+                stretch(count, 0, Then::Take { level: 0 }),
+                stretch(count, count, Then::GoOnTimes256),
+                stretch(0, 0, Then::Take { level: 1 }),
+            ];
+            let sums = [(5, 0.5), (-900, 1e-3), (i32::MAX, -2.0)];
+            let sums = sums.map(|(start, factor)| Sum { start, factor });
+            let scales = [lanes(1), lanes(2)];
+            let dot = |row_line: usize, centroid_line: usize, row: usize| {
+                (0..count).fold(0_i32, |sum, line| {
+                    let row = &rows[row_line + line][row];
+                    let products = row.iter().zip(&centroid[centroid_line + line]);
+                    products.fold(sum, |sum, (&x, &c)| sum + i32::from(x) * i32::from(c))
+                })
+            };
+            let expected: Lanes = std::array::from_fn(|row| {
+                let taken = [
+                    (dot(0, 0, row), 1),
+                    (dot(0, count, row) + dot(count, 0, row), 0),
+                    (dot(count, count, row).wrapping_mul(256).wrapping_add(dot(0, 0, row)), 1),
+                ];
+                taken.iter().zip(&sums).fold(lanes(3)[row], |score, (&(product, level), sum)| {
+                    let product = product.wrapping_add(sum.start) as f32;
+                    score + scales[level][row] * sum.factor * product
+                })
+            });
+            for simd in available() {
+                let mut scores = lanes(3);
+                add_stretches(simd, &stretches, &rows, &centroid, &sums, &scales, &mut scores);
+                prop_assert_eq!(scores.map(f32::to_bits), expected.map(f32::to_bits), "{:?}", simd);
+            }
+        }
+
+        #[test]
+        fn every_level_finds_the_same_ranges(
             seed in prop::collection::vec((any::<i32>(), -1e3_f32..1e3), 30..60),
             sharp in any::<u16>(),
         ) {
             let at = |i: usize| seed[i % seed.len()];
             let lanes = |first: usize| -> Lanes { std::array::from_fn(|lane| at(first + lane).1) };
-            let products: Products =
-                std::array::from_fn(|row| std::array::from_fn(|lane| at(row * 3 + lane).0));
-            let scales: [f32; ROWS] = std::array::from_fn(|row| at(row * 5).1);
+            let products: Sums32 = std::array::from_fn(|lane| at(lane).0);
             let moved = Movements {
                 squares: lanes(1),
                 factors: lanes(2),
@@ -311,16 +376,11 @@ mod tests {
             let mut note = Note::default();
             (note.scale, note.norm, note.tail) = (scale, norm, tail);
             (note.error, note.blur) = (error, blur);
-            let bits = |values: &[f32]| values.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
-            let mut expected: [Lanes; ROWS] = std::array::from_fn(lanes);
-            add_products_portable(&products, &scales, &lanes(7), &mut expected);
-            let (low, high) = range_portable(&products[3], &moved, &lanes(8), &note, sharp);
+            let (low, high) = range_portable(&products, &moved, &lanes(8), &note, sharp);
             for simd in available() {
-                let mut scores: [Lanes; ROWS] = std::array::from_fn(lanes);
-                add_products(simd, &products, &scales, &lanes(7), &mut scores);
-                prop_assert_eq!(bits(scores.as_flattened()), bits(expected.as_flattened()));
-                let found = range(simd, &products[3], &moved, &lanes(8), &note, sharp);
-                prop_assert_eq!((bits(&found.0), bits(&found.1)), (bits(&low), bits(&high)));
+                let found = range(simd, &products, &moved, &lanes(8), &note, sharp);
+                prop_assert_eq!(found.0.map(f32::to_bits), low.map(f32::to_bits));
+                prop_assert_eq!(found.1.map(f32::to_bits), high.map(f32::to_bits));
             }
         }
     }

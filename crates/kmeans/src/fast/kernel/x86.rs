@@ -4,70 +4,147 @@
 
 use super::super::anchors::{Movements, Note};
 use super::super::project::Lanes;
-use super::{FOUR, LANES, Products, ROWS, Reach, Sums, Sums32};
+use super::{CentroidLine, FOUR, LANES, ROWS, Reach, RowLines, Stretch, Sum, Sums, Sums32, Then};
 use std::arch::x86_64::{
     __m256i, __m512, __m512i, _CMP_GT_OQ, _mm256_add_epi32, _mm256_and_si256, _mm256_loadu_si256,
-    _mm256_madd_epi16, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_slli_epi16, _mm256_srai_epi16,
-    _mm256_srli_epi16, _mm256_storeu_si256, _mm512_add_epi32, _mm512_add_ps, _mm512_castpd_ps,
-    _mm512_castps_pd as pairs, _mm512_cmp_ps_mask, _mm512_cvtepi32_ps, _mm512_dpbusd_epi32,
-    _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mask_add_ps, _mm512_maskz_compress_epi32,
-    _mm512_mul_ps, _mm512_permutexvar_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setr_epi32,
-    _mm512_setzero_ps, _mm512_setzero_si512, _mm512_shuffle_f32x4, _mm512_storeu_ps,
-    _mm512_storeu_si512, _mm512_sub_ps, _mm512_unpackhi_pd, _mm512_unpackhi_ps, _mm512_unpacklo_pd,
-    _mm512_unpacklo_ps,
+    _mm256_madd_epi16, _mm256_set1_epi16, _mm256_setzero_si256, _mm256_slli_epi16,
+    _mm256_srai_epi16, _mm256_srli_epi16, _mm256_storeu_si256, _mm512_add_epi32, _mm512_add_ps,
+    _mm512_castpd_ps, _mm512_castps_pd as pairs, _mm512_cmp_ps_mask, _mm512_cvtepi32_ps,
+    _mm512_dpbusd_epi32, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mask_add_ps,
+    _mm512_maskz_compress_epi32, _mm512_mul_ps, _mm512_permutexvar_ps, _mm512_set1_epi32,
+    _mm512_set1_ps, _mm512_setr_epi32, _mm512_setzero_ps, _mm512_setzero_si512,
+    _mm512_shuffle_f32x4, _mm512_shuffle_i32x4, _mm512_slli_epi32, _mm512_storeu_ps,
+    _mm512_storeu_si512, _mm512_sub_ps, _mm512_unpackhi_epi32, _mm512_unpackhi_epi64,
+    _mm512_unpackhi_pd, _mm512_unpackhi_ps, _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
+    _mm512_unpacklo_pd, _mm512_unpacklo_ps,
 };
 
 /// The caller holds a token of AVX-512, and has checked the lengths.
 #[inline]
-pub(super) fn multiply_512(
-    rows: &[&[u8]; ROWS],
-    group: &[i8],
-    start: &Sums32,
-    products: &mut Products,
-) {
-    // SAFETY: the token stands for AVX-512 F and VNNI, and every row has as many coordinates as the
-    // group.
-    unsafe { wide(rows, group, start, products) }
-}
-
-/// The caller holds a token of AVX2, and has checked the lengths.
-pub(super) fn multiply_256(
-    rows: &[&[u8]; ROWS],
-    group: &[i8],
-    start: &Sums32,
-    products: &mut Products,
-) {
-    // SAFETY: the token stands for AVX2; every row has as many coordinates as the group.
-    unsafe { halves(rows, group, start, products) }
-}
-
-/// The caller holds a token of AVX-512, and has checked the lengths.
-#[inline]
-pub(super) fn multiply_one(row: &[u8], group: &[i8], start: &Sums32) -> Sums32 {
+pub(super) fn multiply(row: &[u8], group: &[i8], start: &Sums32) -> Sums32 {
     // SAFETY: the token stands for AVX-512 F and VNNI; the row has as many coordinates as the group,
     // a multiple of 16.
     unsafe { one(row, group, start) }
 }
 
-/// # Safety
-/// All rows are `group.len() / LANES` long.
+/// The caller holds a token of AVX-512.
 #[inline]
+pub(super) fn add_stretches(
+    stretches: &[Stretch],
+    rows: &[RowLines],
+    centroid: &[CentroidLine],
+    sums: &[Sum],
+    scales: &[Lanes],
+    scores: &mut Lanes,
+) {
+    // SAFETY: the token stands for AVX-512 F and VNNI.
+    unsafe { add_stretches_512(stretches, rows, centroid, sums, scales, scores) }
+}
+
 #[target_feature(enable = "avx512f,avx512vnni")]
-unsafe fn wide(rows: &[&[u8]; ROWS], group: &[i8], start: &Sums32, products: &mut Products) {
-    // SAFETY: four coordinates of 16 centroids are 64 bytes of `group`; four of a row's are 4 bytes
-    // of it, in range because rows have four coordinates for each of the group's fours; 16 sums
-    // are 64 bytes of `products` and of `start`. No load or store asks for alignment.
-    unsafe {
-        let mut sums = [_mm512_loadu_si512(start.as_ptr().cast()); ROWS];
-        for four in 0..group.len() / FOUR {
-            let c = _mm512_loadu_si512(group.as_ptr().add(four * FOUR).cast());
-            for (sum, row) in sums.iter_mut().zip(rows) {
-                let x = row.as_ptr().add(4 * four).cast::<i32>().read_unaligned();
-                *sum = _mm512_dpbusd_epi32(*sum, _mm512_set1_epi32(x), c);
+fn add_stretches_512(
+    stretches: &[Stretch],
+    rows: &[RowLines],
+    centroid: &[CentroidLine],
+    sums: &[Sum],
+    scales: &[Lanes],
+    scores: &mut Lanes,
+) {
+    let mut score = load(scores);
+    let mut found = [_mm512_setzero_si512(); ROWS];
+    let mut sums = sums.iter();
+    for stretch in stretches {
+        let rows = &rows[stretch.row_line..][..stretch.lines];
+        let centroid = &centroid[stretch.centroid_line..][..stretch.lines];
+        for (rows, centroid) in rows.iter().zip(centroid) {
+            // SAFETY: a line is 64 bytes, and no alignment is asked for.
+            let c = unsafe { _mm512_loadu_si512(centroid.as_ptr().cast()) };
+            for (found, row) in found.iter_mut().zip(rows) {
+                // SAFETY: as above.
+                let x = unsafe { _mm512_loadu_si512(row.as_ptr().cast()) };
+                *found = _mm512_dpbusd_epi32(*found, x, c);
             }
         }
-        for (products, sum) in products.iter_mut().zip(sums) {
-            _mm512_storeu_si512(products.as_mut_ptr().cast(), sum);
+        match stretch.then {
+            Then::GoOn => {}
+            Then::GoOnTimes256 => {
+                for found in &mut found {
+                    *found = _mm512_slli_epi32::<8>(*found);
+                }
+            }
+            Then::Take { level } => {
+                let sum = sums.next().expect("every sum that is taken is known");
+                let products = _mm512_add_epi32(across(&found), _mm512_set1_epi32(sum.start));
+                let factors = _mm512_mul_ps(load(&scales[level]), _mm512_set1_ps(sum.factor));
+                score = _mm512_add_ps(score, _mm512_mul_ps(factors, _mm512_cvtepi32_ps(products)));
+                found = [_mm512_setzero_si512(); ROWS];
+            }
+        }
+    }
+    store(scores, score);
+}
+
+/// The sum of the lanes of each of 16 registers, in four steps: neighbours, pairs, and then quarters of
+/// registers twice.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn across(sums: &[__m512i; ROWS]) -> __m512i {
+    // The four lanes of a quarter become those of four registers.
+    let mut fours = [_mm512_setzero_si512(); 4];
+    for (four, &[a, b, c, d]) in fours.iter_mut().zip(sums.as_chunks::<4>().0) {
+        let low = _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+        let high = _mm512_add_epi32(_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
+        *four =
+            _mm512_add_epi32(_mm512_unpacklo_epi64(low, high), _mm512_unpackhi_epi64(low, high));
+    }
+    halves(halves(fours[0], fours[1]), halves(fours[2], fours[3]))
+}
+
+/// The sums of neighbouring quarters of `a`, and then those of `b`.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn halves(a: __m512i, b: __m512i) -> __m512i {
+    _mm512_add_epi32(_mm512_shuffle_i32x4::<0x88>(a, b), _mm512_shuffle_i32x4::<0xdd>(a, b))
+}
+
+/// The caller holds a token of AVX2.
+pub(super) fn add_dots(rows: &[RowLines], centroid: &[CentroidLine], found: &mut [i32; ROWS]) {
+    // SAFETY: the token stands for AVX2.
+    unsafe { add_dots_256(rows, centroid, found) }
+}
+
+#[target_feature(enable = "avx2")]
+fn add_dots_256(rows: &[RowLines], centroid: &[CentroidLine], found: &mut [i32; ROWS]) {
+    let mut sums = [_mm256_setzero_si256(); ROWS];
+    add_halves(&mut sums, rows, centroid);
+    for (found, sum) in found.iter_mut().zip(sums) {
+        let mut lanes = [0_i32; 8];
+        // SAFETY: 8 numbers are 32 bytes, and no alignment is asked for.
+        unsafe { _mm256_storeu_si256(lanes.as_mut_ptr().cast(), sum) };
+        for lane in lanes {
+            *found = found.wrapping_add(lane);
+        }
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn add_halves(sums: &mut [__m256i; ROWS], rows: &[RowLines], centroid: &[CentroidLine]) {
+    let bytes = _mm256_set1_epi16(0xff);
+    for (rows, centroid) in rows.iter().zip(centroid) {
+        for half in 0..2 {
+            // SAFETY: a line is two halves of 32 bytes; no alignment is asked for.
+            let c = unsafe { _mm256_loadu_si256(centroid.as_ptr().cast::<__m256i>().add(half)) };
+            // Every other byte, widened: what multiplies bytes directly may overflow.
+            let c = [_mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(c)), _mm256_srai_epi16::<8>(c)];
+            for (sum, row) in sums.iter_mut().zip(rows) {
+                // SAFETY: as above.
+                let x = unsafe { _mm256_loadu_si256(row.as_ptr().cast::<__m256i>().add(half)) };
+                let x = [_mm256_and_si256(x, bytes), _mm256_srli_epi16::<8>(x)];
+                for (x, c) in x.into_iter().zip(c) {
+                    *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(c, x));
+                }
+            }
         }
     }
 }
@@ -77,7 +154,9 @@ unsafe fn wide(rows: &[&[u8]; ROWS], group: &[i8], start: &Sums32, products: &mu
 #[inline]
 #[target_feature(enable = "avx512f,avx512vnni")]
 unsafe fn one(row: &[u8], group: &[i8], start: &Sums32) -> Sums32 {
-    // SAFETY: as in `wide`, four fours at a time.
+    // SAFETY: four coordinates of 16 centroids are 64 bytes of `group`; four of the row's are 4 bytes
+    // of it, in range because it has four coordinates for each of the group's fours; 16 sums are 64
+    // bytes. No load or store asks for alignment.
     unsafe {
         // Four chains hide how long one takes.
         let mut sums = [_mm512_setzero_si512(); 4];
@@ -95,71 +174,6 @@ unsafe fn one(row: &[u8], group: &[i8], start: &Sums32) -> Sums32 {
         let mut found = [0; LANES];
         _mm512_storeu_si512(found.as_mut_ptr().cast(), sum);
         found
-    }
-}
-
-/// # Safety
-/// All rows are `group.len() / LANES` long.
-#[target_feature(enable = "avx2")]
-unsafe fn halves(rows: &[&[u8]; ROWS], group: &[i8], start: &Sums32, products: &mut Products) {
-    // SAFETY: as in `wide`, in two halves of 32 bytes.
-    unsafe {
-        let start = start.as_ptr().cast::<__m256i>();
-        let start = [_mm256_loadu_si256(start), _mm256_loadu_si256(start.add(1))];
-        let bytes = _mm256_set1_epi16(0xff);
-        for (products, rows) in products.chunks_exact_mut(2).zip(rows.chunks_exact(2)) {
-            let mut sums = [start; 2];
-            for four in 0..group.len() / FOUR {
-                let c = group.as_ptr().add(four * FOUR).cast::<__m256i>();
-                // Every other byte, widened: what multiplies bytes directly may overflow.
-                let c = [_mm256_loadu_si256(c), _mm256_loadu_si256(c.add(1))].map(|c| {
-                    [_mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(c)), _mm256_srai_epi16::<8>(c)]
-                });
-                for (sums, row) in sums.iter_mut().zip(rows) {
-                    let x = row.as_ptr().add(4 * four).cast::<i32>().read_unaligned();
-                    let x = _mm256_set1_epi32(x);
-                    let x = [_mm256_and_si256(x, bytes), _mm256_srli_epi16::<8>(x)];
-                    for (sum, c) in sums.iter_mut().zip(c) {
-                        for (x, c) in x.into_iter().zip(c) {
-                            *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(c, x));
-                        }
-                    }
-                }
-            }
-            for (products, sums) in products.iter_mut().zip(sums) {
-                let products = products.as_mut_ptr().cast::<__m256i>();
-                _mm256_storeu_si256(products, sums[0]);
-                _mm256_storeu_si256(products.add(1), sums[1]);
-            }
-        }
-    }
-}
-
-/// The caller holds a token of AVX-512.
-#[inline]
-pub(super) fn add_products(
-    products: &Products,
-    scales: &[f32; ROWS],
-    factors: &Lanes,
-    scores: &mut [Lanes; ROWS],
-) {
-    // SAFETY: the token stands for AVX-512 F.
-    unsafe { add_products_512(products, scales, factors, scores) }
-}
-
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn add_products_512(
-    products: &Products,
-    scales: &[f32; ROWS],
-    factors: &Lanes,
-    scores: &mut [Lanes; ROWS],
-) {
-    let factors = load(factors);
-    for ((scores, products), &scale) in scores.iter_mut().zip(products).zip(scales) {
-        let factors = _mm512_mul_ps(_mm512_set1_ps(scale), factors);
-        let product = _mm512_mul_ps(factors, _mm512_cvtepi32_ps(load_signed(products)));
-        store(scores, _mm512_add_ps(load(scores), product));
     }
 }
 
