@@ -424,7 +424,6 @@ pub struct BestRun {
     pub file: String,
 }
 
-/// A run that is the best of its k.
 impl From<&RunRecord> for BestRun {
     fn from(record: &RunRecord) -> Self {
         Self {

@@ -1,5 +1,6 @@
 //! What other rules say of k, side by side.
 
+use super::as_table;
 use crate::plot::{self, Criterion};
 use crate::scan::Scan;
 use crate::text::{Outside, count, percent, value};
@@ -161,29 +162,17 @@ fn drawn(
 /// All of it as a table.
 fn table(by_rule: &[Criterion], by_labels: &[Criterion], criteria: &[Criteria]) -> Markup {
     let all: Vec<&Criterion> = by_rule.iter().chain(by_labels).collect();
-    html! {
-        @if !all.is_empty() {
-            details {
-                summary { "As a table" }
-                div .scroll tabindex="0" role="region" aria-label="Criteria by k" {
-                    table {
-                        caption { "Criteria by k" }
-                        thead { tr {
-                            th scope="col" { "k" }
-                            @for criterion in &all { th scope="col" { (criterion.name) } }
-                        } }
-                        tbody {
-                            @for of_k in criteria {
-                                tr data-k=(of_k.k) {
-                                    th scope="row" { (of_k.k) }
-                                    @for criterion in &all { (cell(criterion, of_k.k as u32)) }
-                                }
-                            }
-                        }
-                    }
-                }
+    let rows = html! {
+        @for of_k in criteria {
+            tr data-k=(of_k.k) {
+                th scope="row" { (of_k.k) }
+                @for criterion in &all { (cell(criterion, of_k.k as u32)) }
             }
         }
+    };
+    let columns = std::iter::once("k").chain(all.iter().map(|criterion| &*criterion.name));
+    html! {
+        @if !all.is_empty() { (as_table("Criteria by k", columns, &rows)) }
     }
 }
 

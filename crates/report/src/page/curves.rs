@@ -1,6 +1,6 @@
 //! What is the same for every k: inertia, elbow score.
 
-use super::figure;
+use super::{as_table, figure};
 use crate::plot::{self, Fit};
 use crate::scan::Scan;
 use crate::text::{inertia, percent};
@@ -41,29 +41,16 @@ fn inertia_table(scan: &Scan) -> Markup {
     let drops = std::iter::once(None).chain(
         best.windows(2).map(|pair| (pair[0] > 0.0).then(|| percent((pair[0] - pair[1]) / pair[0]))),
     );
-    html! {
-        details {
-            summary { "As a table" }
-            div .scroll tabindex="0" role="region" aria-label="Best inertia by k" {
-                table {
-                    caption { "Best inertia by k" }
-                    thead { tr {
-                        th scope="col" { "k" } th scope="col" { "best inertia" } th scope="col" { "drop" }
-                        th scope="col" { "init" } th scope="col" { "iterations" }
-                    } }
-                    tbody {
-                        @for ((of_k, best), drop) in scan.with_best().zip(drops) {
-                            tr {
-                                th scope="row" { (of_k.k) }
-                                td { (inertia(best.inertia)) } td { (drop.unwrap_or_default()) }
-                                td { (best.init_id) } td { (best.n_iter) }
-                            }
-                        }
-                    }
-                }
+    let rows = html! {
+        @for ((of_k, best), drop) in scan.with_best().zip(drops) {
+            tr {
+                th scope="row" { (of_k.k) }
+                td { (inertia(best.inertia)) } td { (drop.unwrap_or_default()) }
+                td { (best.init_id) } td { (best.n_iter) }
             }
         }
-    }
+    };
+    as_table("Best inertia by k", ["k", "best inertia", "drop", "init", "iterations"], &rows)
 }
 
 /// The radios that say which threshold's lines are shown, and what these are.
@@ -97,27 +84,14 @@ fn sentence(fit: &Fit) -> String {
 }
 
 fn elbow_table(fits: &[Fit]) -> Markup {
-    html! {
-        details {
-            summary { "As a table" }
-            div .scroll tabindex="0" role="region" aria-label="Elbow score by threshold" {
-                table {
-                    caption { "Elbow score by threshold" }
-                    thead { tr {
-                        th scope="col" { "k" } th scope="col" { "R² left" } th scope="col" { "R² right" }
-                        th scope="col" { "mean" }
-                    } }
-                    tbody {
-                        @for fit in fits {
-                            tr .chosen[fit.is_elbow] {
-                                th scope="row" { (fit.k) }
-                                td { (format!("{:.4}", fit.scores[0])) } td { (format!("{:.4}", fit.scores[1])) }
-                                td { (format!("{:.4}", fit.score)) }
-                            }
-                        }
-                    }
-                }
+    let rows = html! {
+        @for fit in fits {
+            tr .chosen[fit.is_elbow] {
+                th scope="row" { (fit.k) }
+                td { (format!("{:.4}", fit.scores[0])) } td { (format!("{:.4}", fit.scores[1])) }
+                td { (format!("{:.4}", fit.score)) }
             }
         }
-    }
+    };
+    as_table("Elbow score by threshold", ["k", "R² left", "R² right", "mean"], &rows)
 }

@@ -119,3 +119,19 @@ fn figure(plot: &Plot, class: &str, caption: &Markup) -> Markup {
         }
     }
 }
+
+/// What a plot shows in numbers, folded away.
+fn as_table<'a>(title: &str, columns: impl IntoIterator<Item = &'a str>, rows: &Markup) -> Markup {
+    html! {
+        details {
+            summary { "As a table" }
+            div .scroll tabindex="0" role="region" aria-label=(title) {
+                table {
+                    caption { (title) }
+                    thead { tr { @for column in columns { th scope="col" { (column) } } } }
+                    tbody { (rows) }
+                }
+            }
+        }
+    }
+}
