@@ -191,8 +191,10 @@ impl Observer for Progress<'_> {
 
     fn iterated(&mut self, iteration: &Iteration) {
         let &Iteration { number, inertia, rows_changed, shift, relocated, counters } = iteration;
-        // Asking the system takes its time, and nothing is allocated any more after the first.
-        let private_bytes = number.is_power_of_two().then(|| memory().private_bytes);
+        // Asking the system takes as long as an iteration over little data, and hardly anything is
+        // allocated after the first.
+        let is_due = number == 1 || number >= 16 && number.is_power_of_two();
+        let private_bytes = is_due.then(|| memory().private_bytes);
         if number == 1 {
             self.private_bytes = private_bytes.unwrap_or(0);
         }
