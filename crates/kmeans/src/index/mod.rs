@@ -76,7 +76,7 @@ pub struct Layout {
 }
 
 /// Below this many values, a run is over before an index pays.
-const SMALLEST: usize = 1 << 16;
+const SMALLEST: usize = 1 << 17;
 
 /// Up to this many columns, the basis is whole. Above, rotating rows would take longer than the
 /// runs that it saves.
