@@ -36,9 +36,6 @@ const NARROWEST: usize = 64;
 /// Rows to a block, between two comparisons.
 const BLOCK: usize = 1024;
 
-/// Rows between asking for coordinates and using them.
-const AHEAD: usize = 32;
-
 /// Errors are measured from the mean, which no centroid is.
 const MEAN: [u32; ROWS] = [u32::MAX; ROWS];
 
@@ -236,8 +233,8 @@ impl<'a> Seeder<'a> {
         for rows in numbers.chunks(ROWS) {
             let Round { planes, tile, ranges } = &mut round;
             let (simd, index) = (self.simd, self.index);
-            let next = &numbers[(rows[0] as usize + AHEAD).min(n)..];
-            let next = &next[..next.len().min(ROWS)];
+            let done = rows[0] as usize + rows.len();
+            let next = &numbers[done..n.min(done + ROWS)];
             let batch = Batch { rows, nearest: &MEAN[..rows.len()], next };
             by_planes(simd, simd, index, planes, Bytes::High, &batch, tile, ranges);
             let at = rows[0] as usize..rows[0] as usize + rows.len();
