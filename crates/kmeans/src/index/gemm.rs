@@ -93,31 +93,45 @@ fn multiply_body<const B: usize>(
 #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
 fn micro_kernel<const B: usize>(a: [&[f32]; ROWS], packed: &[f32]) -> [[f64; PANEL]; ROWS] {
     let mut sums = [[0.0_f64; PANEL]; ROWS];
-    let packed = packed.as_chunks::<PANEL>().0;
-    for (chunk, packed) in packed.chunks(CHUNK).enumerate() {
-        let a = a.map(|a| &a[chunk * CHUNK..][..packed.len()]);
-        let mut partial = [[0.0_f32; PANEL]; ROWS];
-        for (i, b) in packed.iter().enumerate() {
-            for row in 0..ROWS {
-                let a = a[row][i];
-                for lane in 0..PANEL {
-                    // The instruction set that holds four centroids has fused additions; elsewhere
-                    // `mul_add` would be a call.
-                    partial[row][lane] = if B == 4 {
-                        a.mul_add(b[lane], partial[row][lane])
-                    } else {
-                        partial[row][lane] + a * b[lane]
-                    };
-                }
-            }
-        }
-        for (sums, partial) in sums.iter_mut().zip(&partial) {
-            for (sum, &partial) in sums.iter_mut().zip(partial) {
-                *sum += f64::from(partial);
+    let (chunks, rest) = packed.as_chunks::<PANEL>().0.as_chunks::<CHUNK>();
+    for (chunk, packed) in chunks.iter().enumerate() {
+        // Of a length that is known, so that the loop looks at no end.
+        let a = a.map(|a| a[chunk * CHUNK..].first_chunk::<CHUNK>().expect("a whole chunk"));
+        let steps = (0..CHUNK).map(|i| (a.map(|a| a[i]), &packed[i]));
+        add_chunk::<B>(steps, &mut sums);
+    }
+    let first = chunks.len() * CHUNK;
+    let steps = rest.iter().enumerate().map(|(i, b)| (a.map(|a| a[first + i]), b));
+    add_chunk::<B>(steps, &mut sums);
+    sums
+}
+
+/// Adds the products of a value of each row with a line of the panel, for up to [`CHUNK`] steps.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
+fn add_chunk<'a, const B: usize>(
+    steps: impl Iterator<Item = ([f32; ROWS], &'a [f32; PANEL])>,
+    sums: &mut [[f64; PANEL]; ROWS],
+) {
+    let mut partial = [[0.0_f32; PANEL]; ROWS];
+    for (a, b) in steps {
+        for row in 0..ROWS {
+            for lane in 0..PANEL {
+                // The instruction set that holds four centroids has fused additions; elsewhere
+                // `mul_add` would be a call.
+                partial[row][lane] = if B == 4 {
+                    a[row].mul_add(b[lane], partial[row][lane])
+                } else {
+                    partial[row][lane] + a[row] * b[lane]
+                };
             }
         }
     }
-    sums
+    for (sums, partial) in sums.iter_mut().zip(&partial) {
+        for (sum, &partial) in sums.iter_mut().zip(partial) {
+            *sum += f64::from(partial);
+        }
+    }
 }
 
 #[cfg(test)]
