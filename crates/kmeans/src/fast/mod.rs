@@ -9,7 +9,7 @@
 //! 4. the definition, among the centroids that are left.
 //!
 //! [`judge`] says when that is certain, and [`stages`] goes through them. Coordinates come from the
-//! index ([`crate::index`]), and are multiplied with 16 centroids at a time ([`kernel`]). Without an
+//! index ([`crate::index`]), as bytes, and are multiplied as such ([`kernel`]). Without an
 //! index, a row that has to be looked at is decided by the definition among all centroids. Sums
 //! follow the labels: rows whose label changed are taken out of one and added to another, which is
 //! exact.

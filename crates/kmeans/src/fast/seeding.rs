@@ -241,10 +241,12 @@ impl<'a> Seeder<'a> {
             if unknown > 0 {
                 take_range(ranges, 0, at.clone(), &mut self.nearest);
             }
-            for (j, (candidate, gain)) in self.candidates.iter_mut().zip(&mut gains).enumerate() {
+            for (j, candidate) in self.candidates.iter_mut().enumerate() {
                 take_range(ranges, unknown + j, at.clone(), candidate);
-                add_gain(simd, &self.nearest, candidate, at.clone(), gain);
             }
+        }
+        for (candidate, gain) in self.candidates.iter().zip(&mut gains) {
+            add_gain(self.simd, &self.nearest, candidate, 0..n, gain);
         }
         gains
     }
