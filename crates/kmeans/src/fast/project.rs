@@ -6,7 +6,7 @@
 //! takes a product with the whole basis.
 
 use super::judge::{BLOWN, ROUNDING};
-use super::kernel::{CentroidLine, LANES, LINE, ROWS, Stretch, Sum, Then};
+use super::kernel::{CentroidLine, LANES, LINE, OfRows, ROWS, Stretch, Sum, Then};
 use super::lines::Lines;
 use crate::data::Data;
 use crate::index::gemm::{self, PANEL};
@@ -370,8 +370,13 @@ impl Planes {
     /// At least how far the coordinates of centroid `j` are from those of `points`.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
-    pub(super) fn apart(&self, points: &[Reference; ROWS], j: usize) -> Lanes {
-        points.map(|point| self.apart[point.0 as usize * self.lanes + j])
+    pub(super) fn apart(&self, points: &[Reference; ROWS], j: usize) -> OfRows {
+        // An array's own `map` would be a call, which knows nothing of the caller's instructions.
+        let mut found = [0.0; ROWS];
+        for (found, point) in found.iter_mut().zip(points) {
+            *found = self.apart[point.0 as usize * self.lanes + j];
+        }
+        found
     }
 
     /// At least how far `point` is from the mean; the same of its coordinates.

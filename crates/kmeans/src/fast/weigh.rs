@@ -2,9 +2,9 @@
 
 use super::anchors::Anchors;
 use super::judge::{self, BLOWN, LEAST, ROUNDING, Ranges};
-use super::kernel::{self, LINE, ROWS, RowLines};
+use super::kernel::{self, LINE, OfRows, ROWS, RowLines};
 use super::lines::Lines;
-use super::project::{FAR, Lanes, Planes, Reference, lines_of};
+use super::project::{FAR, Planes, Reference, lines_of};
 use crate::index::{IndexView, MAX_LEVELS};
 use crate::simd::{Simd, multiversion};
 
@@ -65,11 +65,11 @@ pub(super) struct Tile {
     /// High bytes of all levels, and low ones, each level in whole lines.
     bytes: Lines<RowLines>,
     /// As in [`crate::index::Facts`], those of all rows side by side.
-    scales: [Lanes; MAX_LEVELS],
-    norm: Lanes,
-    error: Lanes,
-    fine_error: Lanes,
-    outside: Lanes,
+    scales: [OfRows; MAX_LEVELS],
+    norm: OfRows,
+    error: OfRows,
+    fine_error: OfRows,
+    outside: OfRows,
 }
 
 impl Tile {

@@ -26,6 +26,9 @@ pub(super) const ROWS: usize = 16;
 /// A group's fours of coordinates: `[four][centroid][4]`.
 pub(super) const FOUR: usize = 4 * LANES;
 
+/// A number for each of [`ROWS`] rows.
+pub(super) type OfRows = [f32; ROWS];
+
 /// Bytes to a line.
 pub(super) const LINE: usize = 64;
 
@@ -77,8 +80,8 @@ pub(super) fn add_stretches(
     rows: &[RowLines],
     centroid: &[CentroidLine],
     sums: &[Sum],
-    scales: &[Lanes],
-    scores: &mut Lanes,
+    scales: &[OfRows],
+    scores: &mut OfRows,
 ) {
     #[cfg(target_arch = "x86_64")]
     if simd.level() == SimdLevel::Avx512 {

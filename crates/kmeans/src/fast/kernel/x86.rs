@@ -4,7 +4,9 @@
 
 use super::super::anchors::{Movements, Note};
 use super::super::project::Lanes;
-use super::{CentroidLine, FOUR, LANES, ROWS, Reach, RowLines, Stretch, Sum, Sums, Sums32, Then};
+use super::{
+    CentroidLine, FOUR, LANES, OfRows, ROWS, Reach, RowLines, Stretch, Sum, Sums, Sums32, Then,
+};
 use std::arch::x86_64::{
     __m256i, __m512, __m512i, _CMP_GT_OQ, _mm256_add_epi32, _mm256_and_si256, _mm256_loadu_si256,
     _mm256_madd_epi16, _mm256_set1_epi16, _mm256_setzero_si256, _mm256_slli_epi16,
@@ -34,8 +36,8 @@ pub(super) fn add_stretches(
     rows: &[RowLines],
     centroid: &[CentroidLine],
     sums: &[Sum],
-    scales: &[Lanes],
-    scores: &mut Lanes,
+    scales: &[OfRows],
+    scores: &mut OfRows,
 ) {
     // SAFETY: the token stands for AVX-512 F and VNNI.
     unsafe { add_stretches_512(stretches, rows, centroid, sums, scales, scores) }
@@ -47,8 +49,8 @@ fn add_stretches_512(
     rows: &[RowLines],
     centroid: &[CentroidLine],
     sums: &[Sum],
-    scales: &[Lanes],
-    scores: &mut Lanes,
+    scales: &[OfRows],
+    scores: &mut OfRows,
 ) {
     let mut score = load(scores);
     let mut found = [_mm512_setzero_si512(); ROWS];
