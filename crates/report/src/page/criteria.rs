@@ -170,7 +170,7 @@ fn table(by_rule: &[Criterion], by_labels: &[Criterion], criteria: &[Criteria]) 
             }
         }
     };
-    let columns = std::iter::once("k").chain(all.iter().map(|criterion| &*criterion.name));
+    let columns = std::iter::once("k").chain(all.iter().map(|criterion| criterion.name));
     html! {
         @if !all.is_empty() { (as_table("Criteria by k", columns, &rows)) }
     }
