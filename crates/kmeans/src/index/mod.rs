@@ -168,7 +168,7 @@ impl Layout {
         self.n.saturating_mul(self.deep_blocks())
     }
 
-    /// Length of [`IndexView::low`].
+    /// Length of [`IndexView::low`](field@IndexView::low).
     #[must_use]
     pub fn low_len(&self) -> usize {
         self.n.saturating_mul(self.width())
