@@ -128,16 +128,15 @@ impl Products {
         &self.sums[j * count..][..count]
     }
 
-    /// Takes centroid `j`, of `k`, of which these are the bytes, and -2 times what its high bytes are
-    /// multiples of in each level.
-    fn set(&mut self, j: usize, k: usize, bytes: &[CentroidLine], factors: &[f32; MAX_LEVELS]) {
+    /// Takes centroid `j`, of `k`, of which these are the sums of each line's bytes, and -2 times what its
+    /// high bytes are multiples of in each level.
+    fn set(&mut self, j: usize, k: usize, line_sums: &[i32], factors: &[f32; MAX_LEVELS]) {
         let count = self.sums.len() / k;
         let mut sums = self.sums[j * count..][..count].iter_mut();
         let (mut start, mut is_coarse) = (0_i32, true);
         for stretch in &self.stretches {
-            let lines = &bytes[stretch.centroid_line..][..stretch.lines];
-            let sum: i32 = lines.as_flattened().iter().map(|&c| i32::from(c)).sum();
-            start = start.wrapping_sub(BIAS * sum);
+            let sums_of_lines = &line_sums[stretch.centroid_line..][..stretch.lines];
+            start = start.wrapping_sub(BIAS * sums_of_lines.iter().sum::<i32>());
             match stretch.then {
                 Then::GoOn => is_coarse = false,
                 Then::GoOnTimes256 => {
@@ -225,19 +224,13 @@ impl Centroids {
         }
         true
     }
-}
 
-impl Centroids {
     /// At least how far each of them is from the same one of `others`.
     pub(super) fn distances(&self, simd: Simd, others: &Self) -> Vec<f64> {
         let d = self.scaled.len() / self.k;
         let own = self.scaled.chunks_exact(d).zip(others.scaled.chunks_exact(d));
         own.zip(self.norms.iter().zip(&others.norms))
-            .map(|((a, b), norms)| {
-                // They have been rounded to binary32.
-                let rounding = (norms.0 + norms.1) / f64::from(1 << 24) + UNDERFLOW;
-                square_apart(simd, a, b).sqrt() * (1.0 + 1e-6) + rounding
-            })
+            .map(|((a, b), norms)| at_most_apart(simd, a, b, norms.0 + norms.1))
             .collect()
     }
 }
@@ -279,6 +272,7 @@ impl Planes {
         let stride = product.len() / self.k;
         let lines = lines_of(&layout);
         let all: usize = lines.iter().sum();
+        let mut line_sums = Vec::with_capacity(2 * all);
         for (j, product) in product.chunks_exact(stride).enumerate() {
             let bytes = &mut self.bytes[2 * all * j..][..2 * all];
             let (mut high, mut low) = bytes.split_at_mut(all);
@@ -303,8 +297,11 @@ impl Planes {
                 mixed += if level < PRECISE { found.fine_square_error } else { found.square_error };
                 inside += values.iter().map(|&z| f64::from(z) * f64::from(z)).sum::<f64>();
             }
+            let lines = self.bytes[2 * all * j..][..2 * all].iter();
+            line_sums.clear();
+            line_sums.extend(lines.map(|line| line.iter().map(|&c| i32::from(c)).sum::<i32>()));
             for products in [&mut self.high, &mut self.both] {
-                products.set(j, self.k, &self.bytes[2 * all * j..][..2 * all], &factors);
+                products.set(j, self.k, &line_sums, &factors);
             }
             let norm = centroids.norms[j];
             let rotation = centroids.head_errors[j];
@@ -329,10 +326,8 @@ impl Planes {
         let row = |j: usize| &centroids.scaled[j * d..][..d];
         for a in 0..pairs {
             for b in 0..a {
-                // Rounding of `v` to binary32, and of the sum, which is in binary64.
                 let norms = centroids.norms[a] + centroids.norms[b];
-                let rounding = norms / f64::from(1 << 24) + UNDERFLOW;
-                let apart = square_apart(simd, row(a), row(b)).sqrt() * (1.0 + 1e-6) + rounding;
+                let apart = at_most_apart(simd, row(a), row(b), norms);
                 let apart = up(apart + centroids.head_errors[a] + centroids.head_errors[b])
                     + (self.coarse_errors[a] + self.coarse_errors[b]);
                 self.apart[a * lanes + b] = apart;
@@ -425,6 +420,13 @@ fn scale_body<const B: usize>(
 /// More than underflow can take from a norm in units that is computed in binary32: each square that is
 /// lost is below 2^-126, and there are fewer than 2²⁰ of them.
 pub(super) const UNDERFLOW: f64 = 1e-15;
+
+/// At least how far two vectors are apart that have been rounded to `a` and `b`, in binary32, and whose
+/// norms add up to `norms`.
+fn at_most_apart(simd: Simd, a: &[f32], b: &[f32], norms: f64) -> f64 {
+    let rounding = norms / f64::from(1 << 24) + UNDERFLOW;
+    square_apart(simd, a, b).sqrt() * (1.0 + 1e-6) + rounding
+}
 
 /// Terms of each partial sum in binary32.
 const TERMS: usize = 8;
