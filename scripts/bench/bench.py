@@ -18,7 +18,9 @@ import tempfile
 import numpy as np
 
 HERE = pathlib.Path(__file__).resolve().parent
-KSCAN = HERE.parent.parent / "target" / "release" / "kscan-coord"
+sys.path.append(str(HERE.parent))
+import scans  # noqa: E402  (it lies beside this folder)
+
 SECTIONS = ["whole", "iteration", "start", "shapes", "growth"]
 
 
@@ -33,9 +35,7 @@ def call(*args):
 def kscan(scratch, *args):
     """Runs a scan; its scan.json. The folder is removed again."""
     out = pathlib.Path(scratch) / "scan"
-    command = [KSCAN, "run", *args, "--out", out, "-q"]
-    subprocess.run(list(map(str, command)), check=True, stdout=subprocess.DEVNULL)
-    document = json.loads((out / "scan.json").read_text())
+    document = scans.scan(out, *args)
     shutil.rmtree(out)
     return document
 
@@ -68,7 +68,7 @@ def mnist(scratch):
     raw = pathlib.Path(scratch) / "mnist.npy"
     scaled = pathlib.Path(scratch) / "mnist-scaled.npy"
     if not scaled.exists():
-        subprocess.run([KSCAN, "data", "export", "mnist", "--out", raw], check=True)
+        scans.kscan("data", "export", "mnist", "--out", raw)
         pixels = np.load(raw)
         np.save(
             scaled,

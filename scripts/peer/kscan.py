@@ -1,9 +1,8 @@
 """What both sections need: kscan itself, and the rows that it clusters."""
 
-import json
 import os
 import pathlib
-import subprocess
+import sys
 
 # One thread a process. Before numpy is imported, so import this first.
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -12,19 +11,8 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np  # noqa: E402  (after the thread counts)
 from sklearn.preprocessing import StandardScaler  # noqa: E402
 
-TARGET = pathlib.Path(__file__).resolve().parents[2] / "target"
-
-
-def kscan(*args):
-    """Runs a command of kscan; what it prints is dropped."""
-    command = [TARGET / "release" / "kscan-coord", *args]
-    subprocess.run(list(map(str, command)), check=True, stdout=subprocess.DEVNULL)
-
-
-def scan(folder, *args):
-    """Makes a scan in `folder`; its scan.json."""
-    kscan("run", *args, "--out", folder, "-q")
-    return json.loads((folder / "scan.json").read_text())
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
+from scans import TARGET, kscan, scan  # noqa: E402, F401  (the latter two for the sections)
 
 
 def normalised(data, scale, scratch):
