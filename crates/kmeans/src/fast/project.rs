@@ -6,7 +6,7 @@
 //! takes a product with the whole basis.
 
 use super::judge::{BLOWN, ROUNDING};
-use super::kernel::{CentroidLine, LANES, LINE, OfRows, ROWS, Stretch, Sum, Then};
+use super::kernel::{CentroidLine, LANES, LINE, OfRows, ROWS, Stretch, Taken, Then};
 use super::lines::Lines;
 use crate::data::Data;
 use crate::index::gemm::{self, PANEL};
@@ -84,7 +84,7 @@ pub(super) struct Planes {
 pub(super) struct Products {
     pub(super) stretches: Vec<Stretch>,
     /// Of each centroid, those that are taken.
-    sums: Vec<Sum>,
+    sums: Vec<Taken>,
 }
 
 impl Products {
@@ -117,13 +117,13 @@ impl Products {
             first += lines;
         }
         let taken = stretches.iter().filter(|stretch| matches!(stretch.then, Then::Take { .. }));
-        Self { sums: vec![Sum::default(); k * taken.count()], stretches }
+        Self { sums: vec![Taken::default(); k * taken.count()], stretches }
     }
 
     /// What is known of the sums with centroid `j`, of `k`.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
-    pub(super) fn sums(&self, j: usize, k: usize) -> &[Sum] {
+    pub(super) fn sums(&self, j: usize, k: usize) -> &[Taken] {
         let count = self.sums.len() / k;
         &self.sums[j * count..][..count]
     }
@@ -146,7 +146,7 @@ impl Products {
                 Then::Take { level } => {
                     let is_high = stretch.row_line == stretch.centroid_line && is_coarse;
                     let factor = if is_high { factors[level] } else { factors[level] / 256.0 };
-                    *sums.next().expect("there is room for all") = Sum { start, factor };
+                    *sums.next().expect("there is room for all") = Taken { start, factor };
                     (start, is_coarse) = (0, true);
                 }
             }

@@ -3,7 +3,7 @@
 use super::anchors::{Movements, Note};
 use super::judge::{Ranges, Verdicts, judge};
 use super::kernel::{
-    self, CentroidLine, LANES, LINE, ROWS, Reach, RowLines, Stretch, Sum, Sums, Then,
+    self, CentroidLine, LANES, LINE, ROWS, Reach, RowLines, Stretch, Sums, Taken, Then,
 };
 use crate::distance::{self, Nearest};
 use crate::exact_sum::{Change, ExactSums, SumGrid};
@@ -72,7 +72,7 @@ pub fn workload(name: &str, simd: Simd) -> Box<dyn FnMut()> {
             let centroid: Vec<CentroidLine> = group.as_chunks::<LINE>().0[..WIDTH / LINE].to_vec();
             let then = Then::Take { level: 0 };
             let stretch = Stretch { row_line: 0, centroid_line: 0, lines: WIDTH / LINE, then };
-            let sum = Sum { start: 3, factor: 0.5 };
+            let sum = Taken { start: 3, factor: 0.5 };
             let mut scores = squares[0];
             Box::new(move || {
                 let (stretches, sums, scales) = (&[stretch], &[sum], &[squares[1]]);

@@ -59,7 +59,7 @@ pub(super) enum Then {
 
 /// What is known of a whole sum with a centroid beforehand.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Sum {
+pub(super) struct Taken {
     /// What takes out that rows' bytes have 128 added.
     pub(super) start: i32,
     /// What the sum counts for in a score, but for a row's scale.
@@ -79,7 +79,7 @@ pub(super) fn add_stretches(
     stretches: &[Stretch],
     rows: &[RowLines],
     centroid: &[CentroidLine],
-    sums: &[Sum],
+    sums: &[Taken],
     scales: &[OfRows],
     scores: &mut OfRows,
 ) {
@@ -332,7 +332,7 @@ mod tests {
                 stretch(0, 0, Then::Take { level: 1 }),
             ];
             let sums = [(5, 0.5), (-900, 1e-3), (i32::MAX, -2.0)];
-            let sums = sums.map(|(start, factor)| Sum { start, factor });
+            let sums = sums.map(|(start, factor)| Taken { start, factor });
             let scales = [lanes(1), lanes(2)];
             let dot = |row_line: usize, centroid_line: usize, row: usize| {
                 (0..count).fold(0_i32, |sum, line| {

@@ -5,7 +5,7 @@
 use super::super::anchors::{Movements, Note};
 use super::super::project::Lanes;
 use super::{
-    CentroidLine, FOUR, LANES, OfRows, ROWS, Reach, RowLines, Stretch, Sum, Sums, Sums32, Then,
+    CentroidLine, FOUR, LANES, OfRows, ROWS, Reach, RowLines, Stretch, Sums, Sums32, Taken, Then,
 };
 use std::arch::x86_64::{
     __m256i, __m512, __m512i, _CMP_GT_OQ, _mm256_add_epi32, _mm256_and_si256, _mm256_loadu_si256,
@@ -35,7 +35,7 @@ pub(super) fn add_stretches(
     stretches: &[Stretch],
     rows: &[RowLines],
     centroid: &[CentroidLine],
-    sums: &[Sum],
+    sums: &[Taken],
     scales: &[OfRows],
     scores: &mut OfRows,
 ) {
@@ -48,7 +48,7 @@ fn add_stretches_512(
     stretches: &[Stretch],
     rows: &[RowLines],
     centroid: &[CentroidLine],
-    sums: &[Sum],
+    sums: &[Taken],
     scales: &[OfRows],
     scores: &mut OfRows,
 ) {
