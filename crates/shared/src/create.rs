@@ -2,14 +2,14 @@
 
 use crate::SharedError;
 use crate::layout::{IndexHeader, Layout, Section, Shape};
-use crate::map::{self, SharedMap};
+use crate::map::SharedMap;
+use crate::mapping::{Mapping, NewMapping, SEALS};
 use crate::scaler::Scaler;
 use kscan_dataset::Table;
 use kscan_kmeans::Magnitudes;
 use kscan_kmeans::exact_sum::SumGrid;
 use kscan_kmeans::index::{Index, Layout as IndexLayout};
 use kscan_kmeans::{Rows, Simd, Statistics, side_by_side};
-use memmap2::MmapMut;
 use rustix::fs::{FallocateFlags, MemfdFlags, Mode, SealFlags};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -94,9 +94,7 @@ impl SharedFile {
         let file = File::from(file);
         // No umask holds for it.
         rustix::fs::fchmod(&file, Mode::RUSR | Mode::WUSR).map_err(io::Error::from)?;
-        // Now, not by a signal in the middle of writing to the map.
-        rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, bytes).map_err(io::Error::from)?;
-        let mut writable = map::map_mut(&file)?;
+        let mut writable = NewMapping::allocate(&file, bytes)?;
         let magnitudes = scale_rows(&mut writable, widest, table, scaler, threads)?;
 
         let grid = SumGrid::for_rows(shape.n, magnitudes);
@@ -112,10 +110,9 @@ impl SharedFile {
         layout.write_header(&mut writable[..layout.file_len()], header);
         drop(writable);
         file.set_len(layout.file_len() as u64)?;
-        rustix::fs::fcntl_add_seals(&file, map::SEALS | SealFlags::SEAL)
-            .map_err(io::Error::from)?;
+        rustix::fs::fcntl_add_seals(&file, SEALS | SealFlags::SEAL).map_err(io::Error::from)?;
         let path = PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()));
-        let map = map::map(&file)?;
+        let map = Mapping::of_sealed(&file)?;
         let map = SharedMap::checked(map, Some(shape)).expect("a header just written is good");
         Ok(Self { _file: file, path, map })
     }
@@ -190,7 +187,7 @@ impl From<io::Error> for Failure {
 /// Scales all rows into their section, and tells their magnitudes; fails at the first value that
 /// is then not finite.
 fn scale_rows(
-    file: &mut MmapMut,
+    file: &mut NewMapping,
     layout: &Layout,
     table: &Table,
     scaler: &Scaler,
@@ -232,14 +229,14 @@ fn first_not_finite(rows: &[f32], stride: usize, start: usize) -> Failure {
 }
 
 /// The rows that are there.
-fn rows<'a>(file: &'a MmapMut, layout: &Layout) -> Rows<'a> {
+fn rows<'a>(file: &'a NewMapping, layout: &Layout) -> Rows<'a> {
     let Shape { n, d } = layout.shape;
     Rows::new(bytemuck::cast_slice(layout.section(file, Section::Rows)), n, d)
 }
 
 /// Computes the statistics of the rows that are there, and writes their sections.
 fn add_statistics(
-    file: &mut MmapMut,
+    file: &mut NewMapping,
     layout: &Layout,
     magnitudes: Magnitudes,
     simd: Simd,
@@ -257,7 +254,7 @@ fn add_statistics(
 }
 
 /// Writes the sections of `index`.
-fn add_index(file: &mut MmapMut, layout: &Layout, index: &Index) -> IndexHeader {
+fn add_index(file: &mut NewMapping, layout: &Layout, index: &Index) -> IndexHeader {
     let mut write = |section, values: &[u8]| {
         layout.section_mut(file, section).copy_from_slice(values);
     };

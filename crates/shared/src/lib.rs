@@ -28,6 +28,7 @@
 mod create;
 mod layout;
 mod map;
+mod mapping;
 mod scaler;
 
 pub use create::{Place, SharedFile};

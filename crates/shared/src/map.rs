@@ -1,21 +1,18 @@
-//! Mapping the file: the only `unsafe` of this crate.
-#![expect(unsafe_code, reason = "a memory map is a borrow of a file that others could change")]
+//! The file as its readers see it.
 
 use crate::SharedError;
 use crate::layout::{HeaderError, IndexHeader, Layout, Section, Shape};
+use crate::mapping::{Mapping, SEALS};
 use kscan_kmeans::exact_sum::SumGrid;
 use kscan_kmeans::index::IndexView;
 use kscan_kmeans::{Data, Rows};
-use memmap2::{Mmap, MmapMut};
-use rustix::fs::SealFlags;
 use std::fs::File;
-use std::io;
 use std::path::Path;
 
 /// The shared file, mapped read-only.
 #[derive(Debug)]
 pub struct SharedMap {
-    map: Mmap,
+    map: Mapping,
     layout: Layout,
     grid: SumGrid,
     index: Option<IndexHeader>,
@@ -34,13 +31,13 @@ impl SharedMap {
         if !seals.is_ok_and(|seals| seals.contains(SEALS)) {
             return Err(SharedError::NotSealed { path: path.to_owned() });
         }
-        let map = map(&file).map_err(open)?;
+        let map = Mapping::of_sealed(&file).map_err(open)?;
         Self::checked(map, Some(shape))
             .map_err(|source| SharedError::Header { path: path.to_owned(), source })
     }
 
     /// Of a file that was just written.
-    pub(crate) fn checked(map: Mmap, expected: Option<Shape>) -> Result<Self, HeaderError> {
+    pub(crate) fn checked(map: Mapping, expected: Option<Shape>) -> Result<Self, HeaderError> {
         let (layout, index) = Layout::read(&map)?;
         if let Some(expected) = expected
             && expected != layout.shape
@@ -94,21 +91,4 @@ impl SharedMap {
     pub fn verify(&self) -> Result<(), HeaderError> {
         Layout::verify_data(&self.map)
     }
-}
-
-/// What makes a mapping of a file safe: nobody can write to it, nor shorten it under its readers.
-pub(crate) const SEALS: SealFlags =
-    SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlags::WRITE);
-
-/// Maps a file that has [`SEALS`] to read.
-pub(crate) fn map(file: &File) -> io::Result<Mmap> {
-    // SAFETY: the file is sealed against writing and shrinking: `create` has done so a moment ago,
-    // `open` has looked. So the mapped bytes cannot change, and none of them can go.
-    unsafe { Mmap::map(file) }
-}
-
-/// Maps a new file to write.
-pub(crate) fn map_mut(file: &File) -> io::Result<MmapMut> {
-    // SAFETY: the file was made by this process a moment ago and is known to nobody else yet.
-    unsafe { MmapMut::map_mut(file) }
 }
