@@ -64,7 +64,7 @@ fn opened(bytes: &[u8]) -> bool {
         assert_eq!(index.front.len(), index.layout.front_len());
         assert_eq!(index.deep.len(), index.layout.deep_len());
         assert_eq!(index.low.len(), index.layout.low_len());
-        assert!((1..=d).contains(&index.layout.components));
+        assert!((1..=index.layout.varying).contains(&index.layout.components));
     }
     let _ = map.verify();
     let other = open(Shape { n, d: d + 1 });

@@ -111,6 +111,7 @@ struct RawHeader {
     sections: [Place; SECTIONS],
     /// Of the index; 0 components where there is none.
     components: u64,
+    varying: u64,
     widths: [u64; MAX_LEVELS],
     unit: f64,
     defect: f64,
@@ -191,7 +192,8 @@ impl Layout {
             data_checksum: crc32fast::hash(&file[HEADER_LEN..]),
             sections: self.sections,
             components: index.map_or(0, |index| index.layout.components as u64),
-            widths: widths(index.map(|index| index.layout)),
+            varying: index.map_or(0, |index| index.layout.varying as u64),
+            widths: index.map_or([0; MAX_LEVELS], |index| index.layout.widths.map(|x| x as u64)),
             unit: index.map_or(0.0, |index| index.unit),
             defect: index.map_or(0.0, |index| index.defect),
         };
@@ -225,15 +227,19 @@ impl Layout {
             usize::try_from(value).ok().filter(|&size| size <= most).ok_or(HeaderError::Sections)
         };
         let shape = Shape { n: size(header.n, file.len())?, d: size(header.d, file.len())? };
-        let components = size(header.components, shape.d)?;
-        let index = (components > 0).then(|| IndexHeader {
-            layout: IndexLayout::with_components(shape.n, shape.d, components),
-            unit: header.unit,
-            defect: header.defect,
-        });
-        if header.widths != widths(index.map(|index| index.layout)) {
-            return Err(HeaderError::Sections);
-        }
+        let index = if header.components == 0 {
+            None
+        } else {
+            let varying = size(header.varying, shape.d)?;
+            let components = size(header.components, varying)?;
+            let mut widths = [0; MAX_LEVELS];
+            for (width, value) in widths.iter_mut().zip(header.widths) {
+                *width = size(value, file.len())?;
+            }
+            let parts = [shape.n, shape.d, varying, components];
+            let layout = IndexLayout::from_parts(parts, widths).ok_or(HeaderError::Sections)?;
+            Some(IndexHeader { layout, unit: header.unit, defect: header.defect })
+        };
         let layout = Self::new(shape, header.limbs as usize, index.map(|index| index.layout))
             .ok_or(HeaderError::Sections)?;
         if layout.sections != header.sections || layout.file_len != file.len() {
@@ -255,11 +261,6 @@ impl Layout {
             Err(HeaderError::Data)
         }
     }
-}
-
-/// The widths of an index's levels, as they stand in the header.
-fn widths(index: Option<IndexLayout>) -> [u64; MAX_LEVELS] {
-    index.map_or([0; MAX_LEVELS], |index| index.widths.map(|width| width as u64))
 }
 
 #[cfg(test)]

@@ -23,8 +23,8 @@ pub(super) const FAR: f32 = 1e30;
 const USABLE: f64 = 1e6;
 
 /// Levels of which centroids' low bytes count even where only rows' high bytes do: most of a
-/// centroid lies in the leading ones, and so does most of its error.
-pub(super) const PRECISE: usize = 2;
+/// centroid lies in the first one, and so does most of its error.
+const PRECISE: usize = 1;
 
 /// A number for each centroid of a group.
 pub(super) type Lanes = [f32; LANES];

@@ -137,7 +137,7 @@ impl Source {
 }
 
 /// How many ways there are to be nasty.
-const KINDS: u64 = 10;
+const KINDS: u64 = 11;
 
 /// A value of a problem of some `kind`.
 fn nasty(kind: u64, source: &mut Source, row: usize, column: usize) -> f32 {
@@ -165,6 +165,8 @@ fn nasty(kind: u64, source: &mut Source, row: usize, column: usize) -> f32 {
                 source.normal()
             }
         }
+        // Most columns are the same in all rows.
+        9 if !column.is_multiple_of(4) => [3.25, -1e-3, 1e9][column % 4 - 1],
         // Near-ties at every scale.
         _ => (row % 2) as f32 + source.normal() * 10.0_f32.powi(-((row / 2 % 9) as i32)),
     }
@@ -257,6 +259,25 @@ fn long_runs_give_the_defined_bits() {
         let parameters = Parameters { max_iter: 100, ..parameters(k, 0, Init::KMeansPlusPlus) };
         assert_equal_bits(&problem, &parameters);
     }
+}
+
+#[test]
+fn first_centroids_may_differ_where_all_rows_are_equal() {
+    let varied = embedded(1000, 90, 1);
+    let stride = Rows::stride_of(90);
+    let is_constant = |column: usize| column % 3 == 1;
+    let problem = Problem::new(1000, 90, |row, column| {
+        if is_constant(column) { 3.25 } else { varied.values[row * stride + column] }
+    });
+    let layout = Layout::of(1000, 90);
+    let index = Index::build(Simd::detect(), problem.data(), 2, layout).expect("rows differ");
+    assert_eq!((index.layout.varying, index.layout.components), (60, 60));
+    let mut source = Source(2);
+    let first = Array2::from_shape_fn((6, 90), |(j, column)| {
+        let off = if is_constant(column) { source.normal() } else { 0.0 };
+        problem.values[7 * j * stride + column] + off
+    });
+    assert_equal_bits(&problem, &parameters(6, 0, Init::Centroids(first)));
 }
 
 #[test]

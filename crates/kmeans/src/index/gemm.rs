@@ -37,18 +37,19 @@ pub(crate) fn pack(matrix: &[f32], rows: usize, columns: usize, stride: usize) -
     packed
 }
 
-/// As [`pack`], of the transpose of `matrix`, of shape `[columns, rows]`.
+/// The transpose of `matrix`, `[columns, places]`, as [`pack`] would do it, with row `i` of it in place
+/// `places[i]` of `rows`, and zeros in the others.
 pub(crate) fn pack_transposed(
     matrix: &[f32],
-    rows: usize,
     columns: usize,
-    stride: usize,
+    places: &[usize],
+    rows: usize,
 ) -> Vec<f32> {
     let mut packed = vec![0.0; rows * columns.next_multiple_of(PANEL)];
-    for (column, values) in matrix.chunks_exact(stride).take(columns).enumerate() {
+    for (column, values) in matrix.chunks_exact(places.len()).enumerate() {
         let panel = &mut packed[column / PANEL * rows * PANEL..][..rows * PANEL];
-        for (packed, &value) in panel.chunks_exact_mut(PANEL).zip(values) {
-            packed[column % PANEL] = value;
+        for (&place, &value) in places.iter().zip(values) {
+            panel[place * PANEL + column % PANEL] = value;
         }
     }
     packed
@@ -149,7 +150,8 @@ mod tests {
         let transposed: Vec<f32> =
             (0..columns * inner).map(|i| b[i % inner * columns + i / inner]).collect();
         let packed = pack(&b, inner, columns, columns);
-        assert_eq!(packed, pack_transposed(&transposed, inner, columns, inner));
+        let places: Vec<usize> = (0..inner).collect();
+        assert_eq!(packed, pack_transposed(&transposed, columns, &places, inner));
         for simd in available() {
             let mut product = vec![0.0; m * 128];
             multiply(simd, &a, stride, inner, &packed, &mut product);

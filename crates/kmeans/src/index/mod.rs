@@ -30,9 +30,10 @@
 //! and `|V^T w - y|` is at most the sum of: `(1 + defect) 2^-24 |w|`, for `w` is rounded to binary32
 //! before it is multiplied; `sqrt(components) (1 + defect) RELATIVE_ERROR |w|`, for the product
 //! (`gemm`); and the quantisation error, which is measured, for both planes and for the high one
-//! alone. Where the basis is whole (`components = d`), `t = 0`. Else `|t|² = |w|² - |U^T w|²`, and
-//! `|U^T w|` is at least the norm of the product, less the errors of that. Norms are taken in binary64
-//! and rounded up.
+//! alone. A column that is the same in all rows is at the mean in all of them: it has no part in any
+//! `w`, and none in the basis. Where the basis is whole (it has as many components as columns vary),
+//! `t = 0`. Else `|t|² = |w|² - |U^T w|²`, and `|U^T w|` is at least the norm of the product, less the
+//! errors of that. Norms are taken in binary64 and rounded up.
 
 mod basis;
 pub(crate) mod gemm;
@@ -46,12 +47,7 @@ use gemm::PANEL;
 use serde::{Deserialize, Serialize};
 
 /// Most levels that coordinates are cut into.
-pub const MAX_LEVELS: usize = 4;
-
-/// Bytes that [`Facts`] have room in: high bytes follow.
-const FACTS: usize = 48;
-
-const _: () = assert!(size_of::<Facts>() <= FACTS, "there is room for facts");
+pub const MAX_LEVELS: usize = 3;
 
 /// Coordinates of a level are a multiple of this, padded with zeros.
 const GRAIN: usize = 16;
@@ -69,7 +65,9 @@ pub struct Layout {
     pub n: usize,
     /// Number of columns.
     pub d: usize,
-    /// Number of basis vectors: `d`, or fewer.
+    /// At least how many of them are not the same in all rows.
+    pub varying: usize,
+    /// Number of basis vectors: `varying`, or fewer.
     pub components: usize,
     /// Number of coordinates of each level, padding included; 0 for levels that are not there.
     pub widths: [usize; MAX_LEVELS],
@@ -101,12 +99,40 @@ impl Layout {
     pub fn with_components(n: usize, d: usize, components: usize) -> Self {
         let mut widths = [0; MAX_LEVELS];
         let mut left = components.next_multiple_of(GRAIN);
-        for (width, most) in widths.iter_mut().zip([64, 64, 128, usize::MAX]) {
+        for (width, most) in widths.iter_mut().zip([64, 192, usize::MAX]) {
             // No level for a handful of coordinates.
             *width = if left < most.saturating_add(most / 2) { left } else { most };
             left -= *width;
         }
-        Self { n, d, components, widths }
+        Self { n, d, varying: d, components, widths }
+    }
+
+    /// As in a header; `None` where that is no layout.
+    #[must_use]
+    pub fn from_parts(
+        [n, d, varying, components]: [usize; 4],
+        widths: [usize; MAX_LEVELS],
+    ) -> Option<Self> {
+        let width = widths.iter().try_fold(0_usize, |sum, &width| sum.checked_add(width))?;
+        let is_layout = (1..=varying).contains(&components)
+            && varying <= d
+            && width == components.checked_next_multiple_of(GRAIN)?
+            && widths.iter().all(|width| width.is_multiple_of(GRAIN))
+            && widths[0] > 0
+            && widths.is_sorted_by_key(|&width| width == 0);
+        is_layout.then_some(Self { n, d, varying, components, widths })
+    }
+
+    /// The same for rows of which only so many columns vary, which is one at least.
+    fn within(self, varying: usize) -> Self {
+        let components = self.components.min(varying);
+        let mut left = components.next_multiple_of(GRAIN);
+        let widths = self.widths.map(|width| {
+            let width = width.min(left);
+            left -= width;
+            width
+        });
+        Self { varying, components, widths, ..self }
     }
 
     /// Most bytes that [`Index::build`] has at a time, those of the index included.
@@ -156,10 +182,10 @@ impl Layout {
         self.n.saturating_mul(self.widths[0])
     }
 
-    /// Blocks that a row takes in [`IndexView::deep`]: facts, and high bytes of levels behind the first.
+    /// Blocks that a row takes in [`IndexView::deep`]: high bytes of levels behind the first, and facts.
     #[must_use]
     pub fn deep_blocks(&self) -> usize {
-        (FACTS + self.deep_width()).div_ceil(size_of::<Block>())
+        (self.deep_width() + size_of::<Facts>()).div_ceil(size_of::<Block>())
     }
 
     /// Length of [`IndexView::deep`].
@@ -176,7 +202,7 @@ impl Layout {
 
     /// Whether rows have nothing outside the basis.
     pub(crate) fn is_whole(&self) -> bool {
-        self.components == self.d
+        self.components == self.varying
     }
 }
 
@@ -212,7 +238,7 @@ pub struct IndexView<'a> {
     pub basis: &'a [f32],
     /// High bytes of rows' first level, `[n, widths[0]]`, each with 128 added.
     pub front: &'a [u8],
-    /// Of each row, in whole blocks: its [`Facts`], and the high bytes of all levels behind the first.
+    /// Of each row, in whole blocks: the high bytes of all levels behind the first, and its [`Facts`].
     pub deep: &'a [Block],
     /// Low bytes of all levels, from -128 to 127, `[n, widths' sum]`, each with 128 added.
     pub low: &'a [u8],
@@ -256,7 +282,8 @@ impl<'a> IndexView<'a> {
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
     pub(crate) fn facts(&self, row: usize) -> &'a Facts {
-        bytemuck::from_bytes(&self.deep_of(row)[..size_of::<Facts>()])
+        let start = self.layout.deep_width();
+        bytemuck::from_bytes(&self.deep_of(row)[start..start + size_of::<Facts>()])
     }
 
     /// The high bytes of `row` in `level`.
@@ -268,7 +295,7 @@ impl<'a> IndexView<'a> {
             return &self.front[row * widths[0]..][..widths[0]];
         }
         let first: usize = widths[1..level].iter().sum();
-        &self.deep_of(row)[FACTS + first..][..widths[level]]
+        &self.deep_of(row)[first..][..widths[level]]
     }
 
     /// The low bytes of `row` in `level`.
@@ -300,19 +327,25 @@ impl Index {
     /// Where `layout` was made for other data.
     #[must_use]
     pub fn build(simd: Simd, data: Data<'_>, threads: usize, layout: Layout) -> Option<Self> {
-        let Layout { n, d, components, .. } = layout;
+        let Layout { n, d, .. } = layout;
         assert_eq!((n, d), (data.rows.n(), data.rows.d()), "the layout is for these rows");
         let unit = unit(data)?;
+        let columns = varying_columns(data, threads);
+        let layout = layout.within(columns.len());
         let step = n.div_ceil(basis::SAMPLE);
-        let sample: Vec<f32> =
-            (0..n).step_by(step).flat_map(|row| centred(data, unit, row)).collect();
-        let vectors = basis::principal(simd, &sample, d, components);
-        let defect = basis::defect(simd, &vectors, d);
+        let mut sample = Vec::with_capacity(n.div_ceil(step) * columns.len());
+        let mut values = vec![0.0; d];
+        for row in (0..n).step_by(step) {
+            centre(data, unit, row, &mut values);
+            sample.extend(columns.iter().map(|&column| values[column]));
+        }
+        let vectors = basis::principal(simd, &sample, columns.len(), layout.components);
+        let defect = basis::defect(simd, &vectors, columns.len());
         let mut index = Self {
             layout,
             unit,
             defect,
-            basis: gemm::pack_transposed(&vectors, d, components, d),
+            basis: gemm::pack_transposed(&vectors, layout.components, &columns, d),
             front: vec![0; layout.front_len()],
             deep: vec![Block([0; 64]); layout.deep_len()],
             low: vec![0; layout.low_len()],
@@ -368,9 +401,34 @@ pub(crate) fn unit(data: Data<'_>) -> Option<f64> {
 }
 
 /// `(x - m) * unit` of a row, rounded to binary32, without padding.
-fn centred(data: Data<'_>, unit: f64, row: usize) -> impl Iterator<Item = f32> {
-    let values = &data.rows.row(RowIndex::new(row))[..data.rows.d()];
-    values.iter().zip(data.center).map(move |(&x, &m)| ((f64::from(x) - m) * unit) as f32)
+fn centre(data: Data<'_>, unit: f64, row: usize, centred: &mut [f32]) {
+    let values = data.rows.row(RowIndex::new(row));
+    for (centred, (&x, &m)) in centred.iter_mut().zip(values.iter().zip(data.center)) {
+        *centred = ((f64::from(x) - m) * unit) as f32;
+    }
+}
+
+/// The columns, ascending, in which some row is not at the mean: nothing but zeros is left of others
+/// when rows are centred.
+#[expect(clippy::float_cmp, reason = "what is not exactly at the mean varies")]
+fn varying_columns(data: Data<'_>, threads: usize) -> Vec<usize> {
+    let (n, d) = (data.rows.n(), data.rows.d());
+    let part = n.div_ceil(threads.max(1));
+    let constant_in_parts = side_by_side((0..n).step_by(part).map(|start| {
+        move || {
+            let mut constant: Vec<usize> = (0..d).collect();
+            for row in start..n.min(start + part) {
+                let values = data.rows.row(RowIndex::new(row));
+                constant.retain(|&column| f64::from(values[column]) == data.center[column]);
+            }
+            constant
+        }
+    }));
+    (0..d)
+        .filter(|column| {
+            constant_in_parts.iter().any(|constant| constant.binary_search(column).is_err())
+        })
+        .collect()
 }
 
 /// Underflow of any step stays below this, as nothing is above 1: a product in binary32 loses less
@@ -457,10 +515,7 @@ impl Rotation<'_> {
         for start in rows.clone().step_by(BLOCK) {
             let count = BLOCK.min(rows.end - start);
             for (row, values) in block.chunks_exact_mut(d).take(count).enumerate() {
-                for (value, x) in values.iter_mut().zip(centred(self.data, self.unit, start + row))
-                {
-                    *value = x;
-                }
+                centre(self.data, self.unit, start + row, values);
             }
             let product = &mut product[..count * width];
             gemm::multiply(self.simd, &block[..count * d], d, d, self.basis, product);
@@ -480,7 +535,7 @@ impl Rotation<'_> {
     fn write(&self, row: usize, product: &[f32], parts: Parts<'_>) {
         let Layout { components, widths, .. } = self.layout;
         let Parts { front, deep, low } = parts;
-        let (facts, deep) = bytemuck::cast_slice_mut(deep).split_at_mut(FACTS);
+        let (deep, facts) = bytemuck::cast_slice_mut(deep).split_at_mut(self.layout.deep_width());
         let mut found = [Quantised::default(); MAX_LEVELS];
         let mut squares = [0.0; MAX_LEVELS];
         // Where there is nothing, bytes are 0 with the bias.
