@@ -55,9 +55,11 @@ pub(super) const LEAST: f32 = 1e-35;
 const MOST: f32 = 1e15;
 
 /// The lowest and the highest that scores may be, for each group of lanes, `[lane][row]`. The highest
-/// is infinite where it is not known.
-#[derive(Debug, Default)]
+/// is infinite where it is not known. Lanes without a centroid hold nothing.
+#[derive(Debug)]
 pub(super) struct Ranges {
+    /// Number of centroids.
+    k: usize,
     /// The lowest by rows, `[row][lane]`.
     pub(super) low_of_rows: Lines<[Lanes; ROWS]>,
     pub(super) low: Lines<[Lanes; ROWS]>,
@@ -96,9 +98,10 @@ pub(super) fn lead(margin: f32, distance: f32) -> f32 {
 }
 
 impl Ranges {
-    pub(super) fn new(lanes: usize) -> Self {
-        let groups = lanes / LANES;
+    pub(super) fn new(k: usize) -> Self {
+        let groups = k.div_ceil(LANES);
         Self {
+            k,
             low_of_rows: Lines::zeros(groups),
             low: Lines::zeros(groups),
             high: Lines::zeros(groups),
@@ -111,7 +114,7 @@ impl Ranges {
     #[inline]
     pub(super) fn blur(&self, row: usize) -> f32 {
         let lanes = self.low.as_flattened().iter().zip(self.high.as_flattened());
-        let widest = lanes.fold(0.0_f32, |widest, (low, high)| {
+        let widest = lanes.take(self.k).fold(0.0_f32, |widest, (low, high)| {
             let width = high[row] - low[row];
             if width > widest { width } else { widest }
         });
@@ -147,17 +150,17 @@ impl Ranges {
 }
 
 multiversion! {
-    /// What ranges say about [`ROWS`] rows of `k` centroids.
-    pub(super) fn judge = judge_body(k: usize, ranges: &Ranges, verdicts: &mut Verdicts)
+    /// What ranges say about [`ROWS`] rows.
+    pub(super) fn judge = judge_body(ranges: &Ranges, verdicts: &mut Verdicts)
 }
 
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
-fn judge_body<const B: usize>(k: usize, ranges: &Ranges, verdicts: &mut Verdicts) {
+fn judge_body<const B: usize>(ranges: &Ranges, verdicts: &mut Verdicts) {
     let (low, high) = (ranges.low.as_flattened(), ranges.high.as_flattened());
     let mut highest = [f32::INFINITY; ROWS];
     let mut best = [0_u32; ROWS];
-    for (lane, high) in high.iter().enumerate().take(k) {
+    for (lane, high) in high.iter().enumerate().take(ranges.k) {
         for row in 0..ROWS {
             let nearer = high[row] < highest[row];
             best[row] = if nearer { lane as u32 } else { best[row] };
@@ -167,7 +170,7 @@ fn judge_body<const B: usize>(k: usize, ranges: &Ranges, verdicts: &mut Verdicts
     let mut first = [f32::INFINITY; ROWS];
     let mut second = [f32::INFINITY; ROWS];
     let mut runner_up = [0_u32; ROWS];
-    for (lane, low) in low.iter().enumerate().take(k) {
+    for (lane, low) in low.iter().enumerate().take(ranges.k) {
         for row in 0..ROWS {
             let low = if best[row] == lane as u32 { f32::INFINITY } else { low[row] };
             let nearer = low < first[row];

@@ -132,7 +132,7 @@ impl Round {
         assert!(usable, "rows are at most one unit from the mean");
         let mut planes = Planes::new(index, lanes);
         planes.set(simd, index, &whole, &product);
-        let (tile, ranges) = (Tile::new(index), Ranges::new(planes.lanes));
+        let (tile, ranges) = (Tile::new(index), Ranges::new(planes.k));
         Self { planes, tile, ranges }
     }
 }

@@ -70,7 +70,7 @@ impl Stages {
             open: u64::MAX,
             rows: Vec::new(),
             tile: Tile::new(index),
-            ranges: Ranges::new(lanes),
+            ranges: Ranges::new(k),
             verdicts: Verdicts::default(),
             pending: Pending::default(),
             contenders: Vec::with_capacity(k),
@@ -152,7 +152,7 @@ impl Stages {
             }
             let rows = &visits[start..visits.len().min(start + ROWS)];
             by_anchors(look.simd, look.simd, index, anchors, rows, ranges);
-            judge(look.simd, self.centroids.k, ranges, verdicts);
+            judge(look.simd, ranges, verdicts);
             for (i, &row) in rows.iter().enumerate() {
                 if verdicts.margin[i] > 0.0 {
                     settled.settle(row, verdicts.best[i], &verdicts.lead(i));
@@ -193,7 +193,7 @@ impl Stages {
             let next: [u32; ROWS] = std::array::from_fn(|i| open[last.min(start + ROWS + i)]);
             let batch = Batch { rows, nearest: &nearest[..rows.len()], next: &next };
             by_planes(look.simd, look.simd, index, planes, bytes, &batch, tile, ranges);
-            judge(look.simd, planes.k, ranges, verdicts);
+            judge(look.simd, ranges, verdicts);
             ranges.turn_low(look.simd);
             for (i, &row) in rows.iter().enumerate() {
                 let best = verdicts.best[i];

@@ -365,7 +365,7 @@ proptest! {
             let mut product = Product::default();
             let mut planes = Planes::new(&index, k);
             let mut anchors = Anchors::new(&index, moving.lanes).expect("the problem is wide");
-            let (mut tile, mut ranges) = (Tile::new(&index), Ranges::new(moving.lanes));
+            let (mut tile, mut ranges) = (Tile::new(&index), Ranges::new(k));
             let mut verdicts = Verdicts::default();
             let mut contenders = Vec::new();
             for iteration in 0..12 {
@@ -380,7 +380,7 @@ proptest! {
                 for first in (0..n as u32).step_by(ROWS) {
                     let rows: Vec<u32> = (first..(first + ROWS as u32).min(n as u32)).collect();
                     let mut check = |ranges: &Ranges, context: &str| {
-                        judge(simd, k, ranges, &mut verdicts);
+                        judge(simd, ranges, &mut verdicts);
                         for (i, &row) in rows.iter().enumerate() {
                             let context = (context, simd, kind, iteration, row);
                             let best = verdicts.best[i];

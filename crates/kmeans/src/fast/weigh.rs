@@ -4,7 +4,7 @@ use super::anchors::Anchors;
 use super::judge::{self, BLOWN, LEAST, ROUNDING, Ranges};
 use super::kernel::{self, LINE, OfRows, ROWS, RowLines};
 use super::lines::Lines;
-use super::project::{FAR, Planes, Reference, lines_of};
+use super::project::{Planes, Reference, lines_of};
 use crate::index::{IndexView, MAX_LEVELS};
 use crate::simd::{Simd, multiversion};
 
@@ -186,9 +186,6 @@ fn by_planes_body<const B: usize>(
             low[i] = score[i] - bound;
             high[i] = score[i] + bound;
         }
-    }
-    for range in [&mut ranges.low, &mut ranges.high] {
-        range.as_flattened_mut()[planes.k..].fill([FAR; ROWS]);
     }
     for (i, &point) in points.iter().enumerate() {
         let square = tile.norm[i] * tile.norm[i];

@@ -95,12 +95,12 @@ pub fn workload(name: &str, simd: Simd) -> Box<dyn FnMut()> {
             black_box(kernel::transpose(simd, black_box(&squares)));
         }),
         "judge ranges" => {
-            let mut ranges = Ranges::new(LANES);
+            let mut ranges = Ranges::new(K);
             ranges.low[0] = squares;
             ranges.high[0] = squares;
             let mut verdicts = Verdicts::default();
             Box::new(move || {
-                judge(simd, K, black_box(&ranges), &mut verdicts);
+                judge(simd, black_box(&ranges), &mut verdicts);
                 black_box(&verdicts);
             })
         }
