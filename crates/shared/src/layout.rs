@@ -9,7 +9,7 @@
 
 use bytemuck::{Pod, Zeroable};
 use kscan_kmeans::Rows;
-use kscan_kmeans::index::{Block, Layout as IndexLayout, MAX_LEVELS};
+use kscan_kmeans::index::{Layout as IndexLayout, Line, MAX_LEVELS};
 
 const MAGIC: [u8; 8] = *b"KSCANSHR";
 const VERSION: u32 = 1;
@@ -150,8 +150,8 @@ impl Layout {
             bytes(limbs.checked_sub(1)?, size_of::<f64>())?,
             bytes(index.map_or(0, |index| index.basis_len()), size_of::<f32>())?,
             index.map_or(0, |index| index.front_len()),
-            bytes(index.map_or(0, |index| index.deep_len()), size_of::<Block>())?,
-            index.map_or(0, |index| index.low_len()),
+            bytes(index.map_or(0, |index| index.deep_len()), size_of::<Line>())?,
+            bytes(index.map_or(0, |index| index.low_len()), size_of::<Line>())?,
         ];
         let mut sections = [Place { offset: 0, len: 0 }; SECTIONS];
         let mut end = HEADER_LEN;

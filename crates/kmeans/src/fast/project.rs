@@ -6,7 +6,7 @@
 //! takes a product with the whole basis.
 
 use super::judge::{BLOWN, ROUNDING};
-use super::kernel::{CentroidLine, LANES, LINE, OfRows, ROWS, Stretch, Taken, Then};
+use super::kernel::{CentroidLine, LANES, OfRows, ROWS, Stretch, Taken, Then};
 use super::lines::Lines;
 use crate::data::Data;
 use crate::index::gemm::{self, PANEL};
@@ -91,7 +91,7 @@ impl Products {
     /// Those of high bytes, with centroids' low ones in the [`PRECISE`] levels, or of `both` bytes, but
     /// for low with low ones.
     fn new(layout: &Layout, k: usize, both: bool) -> Self {
-        let lines = lines_of(layout);
+        let lines = layout.lines();
         let all: usize = lines.iter().sum();
         let mut stretches = Vec::new();
         let mut first = 0;
@@ -157,11 +157,6 @@ impl Products {
 /// Levels up to this wide have products of high bytes that fit 32 bits 256 times over, with those of
 /// low ones.
 const NARROW: usize = 256;
-
-/// Lines that coordinates of each level take.
-pub(super) fn lines_of(layout: &Layout) -> [usize; MAX_LEVELS] {
-    layout.widths.map(|width| width.div_ceil(LINE))
-}
 
 /// A point that errors are measured from.
 #[derive(Debug, Clone, Copy)]
@@ -245,7 +240,7 @@ impl Planes {
         Self {
             k,
             lanes,
-            bytes: Lines::zeros(2 * k * lines_of(&layout).iter().sum::<usize>()),
+            bytes: Lines::zeros(2 * k * layout.low_lines()),
             high: Products::new(&layout, k, false),
             both: Products::new(&layout, k, true),
             squares,
@@ -270,7 +265,7 @@ impl Planes {
     ) {
         let layout = index.layout;
         let stride = product.len() / self.k;
-        let lines = lines_of(&layout);
+        let lines = layout.lines();
         let all: usize = lines.iter().sum();
         let mut line_sums = Vec::with_capacity(2 * all);
         for (j, product) in product.chunks_exact(stride).enumerate() {

@@ -147,7 +147,7 @@ impl Stages {
         counters.add_read(visits.len() * index.layout.widths[0], 1);
         for start in (0..visits.len()).step_by(ROWS) {
             for &row in visits.iter().skip(start + AHEAD).take(ROWS) {
-                prefetch(index.high(row as usize, 0));
+                prefetch(index.front(row as usize));
                 anchors.prefetch(row);
             }
             let rows = &visits[start..visits.len().min(start + ROWS)];

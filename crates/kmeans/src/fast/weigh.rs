@@ -2,10 +2,10 @@
 
 use super::anchors::Anchors;
 use super::judge::{self, BLOWN, LEAST, ROUNDING, Ranges};
-use super::kernel::{self, LINE, OfRows, ROWS, RowLines};
+use super::kernel::{self, OfRows, ROWS, RowLines};
 use super::lines::Lines;
-use super::project::{Planes, Reference, lines_of};
-use crate::index::{IndexView, MAX_LEVELS};
+use super::project::{Planes, Reference};
+use crate::index::{IndexView, LINE, MAX_LEVELS};
 use crate::simd::{Simd, multiversion};
 
 /// The instruction set, once more: for what is called from inside.
@@ -30,7 +30,7 @@ fn by_anchors_body<const B: usize>(
     let groups = ranges.low.len();
     for (i, &row) in rows.iter().enumerate() {
         let (note, table) = anchors.note(row);
-        let bytes = index.high(row as usize, 0);
+        let bytes = index.front(row as usize);
         for group in 0..groups {
             let (moved, start) = table.group(group);
             let products = kernel::multiply(simd, bytes, moved, start);
@@ -74,7 +74,7 @@ pub(super) struct Tile {
 
 impl Tile {
     pub(super) fn new(index: &IndexView<'_>) -> Self {
-        let lines: usize = lines_of(&index.layout).iter().sum();
+        let lines = index.layout.low_lines();
         Self {
             bytes: Lines::zeros(2 * lines),
             scales: [[0.0; ROWS]; MAX_LEVELS],
@@ -89,39 +89,35 @@ impl Tile {
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
     fn take(&mut self, index: &IndexView<'_>, bytes: Bytes, rows: &[u32]) {
-        let lines = lines_of(&index.layout);
         let all = self.bytes.len() / 2;
         let (high, low) = self.bytes.split_at_mut(all);
+        let (front, deep) = high.split_at_mut(index.layout.lines()[0]);
         for i in 0..ROWS {
             let row = rows[i.min(rows.len() - 1)] as usize;
-            let facts = index.facts(row);
-            let mut first = 0;
-            for (level, &lines) in lines.iter().enumerate().take(index.layout.levels()) {
-                self.scales[level][i] = facts.scales[level];
-                put(&mut high[first..], i, index.high(row, level));
-                if bytes == Bytes::Both {
-                    put(&mut low[first..], i, index.low(row, level));
+            // Levels are padded to whole lines here: centroids have zeros there.
+            for (line, bytes) in front.iter_mut().zip(index.front(row).chunks(LINE)) {
+                match bytes.as_array::<LINE>() {
+                    Some(bytes) => line[i] = *bytes,
+                    None => line[i][..bytes.len()].copy_from_slice(bytes),
                 }
-                first += lines;
+            }
+            for (line, bytes) in deep.iter_mut().zip(index.deep(row)) {
+                line[i] = bytes.0;
+            }
+            if bytes == Bytes::Both {
+                for (line, bytes) in low.iter_mut().zip(index.low(row)) {
+                    line[i] = bytes.0;
+                }
+            }
+            let facts = index.facts(row);
+            for (scales, scale) in self.scales.iter_mut().zip(facts.scales) {
+                scales[i] = scale;
             }
             self.norm[i] = facts.norm;
             self.error[i] = facts.error;
             self.fine_error[i] = facts.fine_error;
             self.outside[i] = facts.outside;
         }
-    }
-}
-
-/// Puts the bytes of row `i` into its place in `lines`.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
-fn put(lines: &mut [RowLines], i: usize, bytes: &[u8]) {
-    let (whole, rest) = bytes.as_chunks::<LINE>();
-    for (line, bytes) in lines.iter_mut().zip(whole) {
-        line[i] = *bytes;
-    }
-    if !rest.is_empty() {
-        lines[whole.len()][i][..rest.len()].copy_from_slice(rest);
     }
 }
 

@@ -2,11 +2,10 @@
 
 use super::anchors::{Movements, Note};
 use super::judge::{Ranges, Verdicts, judge};
-use super::kernel::{
-    self, CentroidLine, LANES, LINE, ROWS, Reach, RowLines, Stretch, Sums, Taken, Then,
-};
+use super::kernel::{self, CentroidLine, LANES, ROWS, Reach, RowLines, Stretch, Sums, Taken, Then};
 use crate::distance::{self, Nearest};
 use crate::exact_sum::{Change, ExactSums, SumGrid};
+use crate::index::LINE;
 use crate::index::gemm::{self, PANEL};
 use crate::rows::{Magnitudes, Rows};
 use crate::simd::Simd;

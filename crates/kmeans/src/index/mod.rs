@@ -49,6 +49,11 @@ use serde::{Deserialize, Serialize};
 /// Most levels that coordinates are cut into.
 pub const MAX_LEVELS: usize = 3;
 
+/// Bytes of a cache line.
+pub(crate) const LINE: usize = 64;
+
+const _: () = assert!(size_of::<Facts>() <= LINE, "facts fit a line");
+
 /// Coordinates of a level are a multiple of this, padded with zeros.
 const GRAIN: usize = 16;
 
@@ -145,9 +150,9 @@ impl Layout {
         // index itself, whose coordinates take two bytes each.
         let square = d.saturating_mul(d.next_multiple_of(PANEL)).saturating_mul(2);
         let first = sample.saturating_mul(3).saturating_add(square);
-        let deep = self.deep_len().saturating_mul(size_of::<Block>() / size_of::<f32>());
-        let bytes = self.front_len().saturating_add(self.low_len());
-        let then = sample.saturating_add(deep).saturating_add(bytes.div_ceil(size_of::<f32>()));
+        let lines = self.deep_len().saturating_add(self.low_len());
+        let index = lines.saturating_mul(LINE).saturating_add(self.front_len());
+        let then = sample.saturating_add(index.div_ceil(size_of::<f32>()));
         let values = first.max(then).saturating_add(vectors.saturating_mul(3));
         (values as u64).saturating_mul(size_of::<f32>() as u64)
     }
@@ -170,34 +175,44 @@ impl Layout {
         self.d.saturating_mul(self.components.next_multiple_of(PANEL))
     }
 
-    /// Coordinates of a row behind the first level, padding included.
-    #[must_use]
-    pub fn deep_width(&self) -> usize {
-        self.width() - self.widths[0]
-    }
-
     /// Length of [`IndexView::front`].
     #[must_use]
     pub fn front_len(&self) -> usize {
         self.n.saturating_mul(self.widths[0])
     }
 
-    /// Blocks that a row takes in [`IndexView::deep`]: high bytes of levels behind the first, and facts.
+    /// Lines that bytes of each level take.
+    pub(crate) fn lines(&self) -> [usize; MAX_LEVELS] {
+        self.widths.map(|width| width.div_ceil(LINE))
+    }
+
+    /// Lines that a row takes in [`IndexView::deep`]: high bytes of levels behind the first, and facts.
     #[must_use]
-    pub fn deep_blocks(&self) -> usize {
-        (self.deep_width() + size_of::<Facts>()).div_ceil(size_of::<Block>())
+    pub fn deep_lines(&self) -> usize {
+        let [_, levels @ ..] = self.lines();
+        let [_, widths @ ..] = self.widths;
+        // Facts have room behind the last bytes, or in a line of their own.
+        let last = widths.into_iter().rfind(|&width| width > 0).unwrap_or(LINE);
+        let is_room = last.next_multiple_of(LINE) - last >= size_of::<Facts>();
+        levels.iter().sum::<usize>() + usize::from(!is_room)
     }
 
     /// Length of [`IndexView::deep`].
     #[must_use]
     pub fn deep_len(&self) -> usize {
-        self.n.saturating_mul(self.deep_blocks())
+        self.n.saturating_mul(self.deep_lines())
+    }
+
+    /// Lines that a row takes in [`IndexView::low`](field@IndexView::low).
+    #[must_use]
+    pub fn low_lines(&self) -> usize {
+        self.lines().iter().sum()
     }
 
     /// Length of [`IndexView::low`](field@IndexView::low).
     #[must_use]
     pub fn low_len(&self) -> usize {
-        self.n.saturating_mul(self.width())
+        self.n.saturating_mul(self.low_lines())
     }
 
     /// Whether rows have nothing outside the basis.
@@ -220,9 +235,9 @@ pub struct Index {
     /// High bytes of the first level.
     pub front: Vec<u8>,
     /// Facts, and high bytes of the levels behind it.
-    pub deep: Vec<Block>,
+    pub deep: Vec<Line>,
     /// Low bytes.
-    pub low: Vec<u8>,
+    pub low: Vec<Line>,
 }
 
 /// A borrowed index: slices of plain numbers, wherever they lie.
@@ -238,16 +253,17 @@ pub struct IndexView<'a> {
     pub basis: &'a [f32],
     /// High bytes of rows' first level, `[n, widths[0]]`, each with 128 added.
     pub front: &'a [u8],
-    /// Of each row, in whole blocks: the high bytes of all levels behind the first, and its [`Facts`].
-    pub deep: &'a [Block],
-    /// Low bytes of all levels, from -128 to 127, `[n, widths' sum]`, each with 128 added.
-    pub low: &'a [u8],
+    /// Of each row, the high bytes of all levels behind the first, each level in whole lines; at the
+    /// end of the last line, its [`Facts`].
+    pub deep: &'a [Line],
+    /// Low bytes of all levels, from -128 to 127, each with 128 added, in whole lines too.
+    pub low: &'a [Line],
 }
 
 /// A cache line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C, align(64))]
-pub struct Block([u8; 64]);
+pub struct Line(pub(crate) [u8; LINE]);
 
 /// What is known of a row besides its coordinates: bounds of norms, in units.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Pod, Zeroable)]
@@ -270,51 +286,45 @@ pub struct Facts {
 }
 
 impl<'a> IndexView<'a> {
-    /// The bytes of `row` in [`Self::deep`].
+    /// The high bytes of `row` in the first level.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
-    fn deep_of(&self, row: usize) -> &'a [u8] {
-        let blocks = self.layout.deep_blocks();
-        bytemuck::cast_slice(&self.deep[row * blocks..][..blocks])
+    pub(crate) fn front(&self, row: usize) -> &'a [u8] {
+        let width = self.layout.widths[0];
+        &self.front[row * width..][..width]
+    }
+
+    /// Those in the levels behind it, in whole lines, and what stands behind them.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
+    pub(crate) fn deep(&self, row: usize) -> &'a [Line] {
+        let lines = self.layout.deep_lines();
+        &self.deep[row * lines..][..lines]
+    }
+
+    /// The low bytes of `row` in all levels, each in whole lines.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
+    pub(crate) fn low(&self, row: usize) -> &'a [Line] {
+        let lines = self.layout.low_lines();
+        &self.low[row * lines..][..lines]
     }
 
     /// What is known of `row`.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
     pub(crate) fn facts(&self, row: usize) -> &'a Facts {
-        let start = self.layout.deep_width();
-        bytemuck::from_bytes(&self.deep_of(row)[start..start + size_of::<Facts>()])
-    }
-
-    /// The high bytes of `row` in `level`.
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
-    pub(crate) fn high(&self, row: usize, level: usize) -> &'a [u8] {
-        let widths = &self.layout.widths;
-        if level == 0 {
-            return &self.front[row * widths[0]..][..widths[0]];
-        }
-        let first: usize = widths[1..level].iter().sum();
-        &self.deep_of(row)[first..][..widths[level]]
-    }
-
-    /// The low bytes of `row` in `level`.
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
-    pub(crate) fn low(&self, row: usize, level: usize) -> &'a [u8] {
-        let widths = &self.layout.widths;
-        let first: usize = widths[..level].iter().sum();
-        &self.low[row * self.layout.width() + first..][..widths[level]]
+        let last = &self.deep[(row + 1) * self.layout.deep_lines() - 1];
+        bytemuck::from_bytes(&last.0[LINE - size_of::<Facts>()..])
     }
 
     /// Asks for what is known of `row` to be in the cache soon: all of it, or all but low bytes.
     #[inline]
     pub(crate) fn prefetch(&self, row: usize, all: bool) {
-        prefetch(self.high(row, 0));
-        prefetch(self.deep_of(row));
+        prefetch(self.front(row));
+        prefetch(self.deep(row));
         if all {
-            let width = self.layout.width();
-            prefetch(&self.low[row * width..][..width]);
+            prefetch(self.low(row));
         }
     }
 }
@@ -347,8 +357,8 @@ impl Index {
             defect,
             basis: gemm::pack_transposed(&vectors, layout.components, &columns, d),
             front: vec![0; layout.front_len()],
-            deep: vec![Block([0; 64]); layout.deep_len()],
-            low: vec![0; layout.low_len()],
+            deep: vec![Line([0; LINE]); layout.deep_len()],
+            low: vec![Line([0; LINE]); layout.low_len()],
         };
         let part = n.div_ceil(threads.max(1));
         let Index { basis, front, deep, low, .. } = &mut index;
@@ -362,9 +372,11 @@ impl Index {
                     .split_off_mut(..count * layout.widths[0])
                     .expect("each row has coordinates"),
                 deep: deep
-                    .split_off_mut(..count * layout.deep_blocks())
-                    .expect("each row has blocks"),
-                low: low.split_off_mut(..count * layout.width()).expect("each row has low bytes"),
+                    .split_off_mut(..count * layout.deep_lines())
+                    .expect("each row has facts"),
+                low: low
+                    .split_off_mut(..count * layout.low_lines())
+                    .expect("each row has low bytes"),
             };
             let rows = start..start + count;
             let rotation = Rotation { simd, data, unit, defect, layout, basis };
@@ -497,8 +509,8 @@ struct Rotation<'a> {
 /// What belongs to some rows.
 struct Parts<'a> {
     front: &'a mut [u8],
-    deep: &'a mut [Block],
-    low: &'a mut [u8],
+    deep: &'a mut [Line],
+    low: &'a mut [Line],
 }
 
 impl Rotation<'_> {
@@ -507,7 +519,7 @@ impl Rotation<'_> {
         /// Rows rotated at a time: a multiple of what the product takes at once.
         const BLOCK: usize = 96;
         let Parts { front, deep, low } = parts;
-        let blocks = self.layout.deep_blocks();
+        let (deep_lines, low_lines) = (self.layout.deep_lines(), self.layout.low_lines());
         let Layout { d, widths, .. } = self.layout;
         let width = self.basis.len() / d;
         let mut block = vec![0.0; BLOCK * d];
@@ -523,8 +535,8 @@ impl Rotation<'_> {
                 let at = start + row - rows.start;
                 let own = Parts {
                     front: &mut front[at * widths[0]..][..widths[0]],
-                    deep: &mut deep[at * blocks..][..blocks],
-                    low: &mut low[at * self.layout.width()..][..self.layout.width()],
+                    deep: &mut deep[at * deep_lines..][..deep_lines],
+                    low: &mut low[at * low_lines..][..low_lines],
                 };
                 self.write(start + row, product, own);
             }
@@ -535,25 +547,28 @@ impl Rotation<'_> {
     fn write(&self, row: usize, product: &[f32], parts: Parts<'_>) {
         let Layout { components, widths, .. } = self.layout;
         let Parts { front, deep, low } = parts;
-        let (deep, facts) = bytemuck::cast_slice_mut(deep).split_at_mut(self.layout.deep_width());
+        let deep: &mut [u8] = bytemuck::cast_slice_mut(deep);
+        let low: &mut [u8] = bytemuck::cast_slice_mut(low);
         let mut found = [Quantised::default(); MAX_LEVELS];
         let mut squares = [0.0; MAX_LEVELS];
         // Where there is nothing, bytes are 0 with the bias.
         front.fill(BIAS as u8);
         deep.fill(BIAS as u8);
         low.fill(BIAS as u8);
-        let mut first = 0;
+        let lines = self.layout.lines();
+        let (mut first, mut first_line) = (0, 0);
         for (level, &width) in widths.iter().enumerate() {
             let values = &product[first.min(components)..(first + width).min(components)];
-            let low = &mut low[first..first + width];
+            let low = &mut low[first_line * LINE..];
             let high =
-                if level == 0 { &mut *front } else { &mut deep[first - widths[0]..][..width] };
+                if level == 0 { &mut *front } else { &mut deep[(first_line - lines[0]) * LINE..] };
             found[level] = quantise(values, |at, value, rest| {
                 high[at] = (value + BIAS) as u8;
                 low[at] = (rest + BIAS) as u8;
             });
             squares[level] = values.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
             first += width;
+            first_line += lines[level];
         }
         let norm = self.data.spread[row].sqrt() * self.unit * (1.0 + 1e-9);
         let rotation = self.defect * (1.0 + self.defect) * norm
@@ -577,6 +592,7 @@ impl Rotation<'_> {
             error: up(errors(|level| level.square_error) * (1.0 + 1e-9)),
             fine_error: up(fine_error * (1.0 + 1e-9)),
         };
-        facts[..size_of::<Facts>()].copy_from_slice(bytemuck::bytes_of(&known));
+        let facts = deep.len() - size_of::<Facts>();
+        deep[facts..].copy_from_slice(bytemuck::bytes_of(&known));
     }
 }

@@ -15,6 +15,7 @@ mod x86;
 
 use super::anchors::{Movements, Note};
 use super::project::Lanes;
+use crate::index::LINE;
 use crate::simd::{Simd, SimdLevel};
 
 /// Centroids to a group: the lanes of a register.
@@ -28,9 +29,6 @@ pub(super) const FOUR: usize = 4 * LANES;
 
 /// A number for each of [`ROWS`] rows.
 pub(super) type OfRows = [f32; ROWS];
-
-/// Bytes to a line.
-pub(super) const LINE: usize = 64;
 
 /// A line of each of [`ROWS`] rows, and of a centroid.
 pub(super) type RowLines = [[u8; LINE]; ROWS];
