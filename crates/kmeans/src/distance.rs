@@ -45,12 +45,17 @@ fn squared_distances<const B: usize>(row: &[f32], centroids: [&[f64]; B]) -> [f6
             }
         }
     }
-    lanes.map(add_lanes)
+    let mut distances = [0.0; B];
+    for (distance, lanes) in distances.iter_mut().zip(&lanes) {
+        *distance = add_lanes(lanes);
+    }
+    distances
 }
 
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
-fn add_lanes(mut lanes: [f64; LANES]) -> f64 {
+/// A call: the compiler fills no registers where it sees pairs of lanes being added at last.
+#[inline(never)]
+fn add_lanes(lanes: &[f64; LANES]) -> f64 {
+    let mut lanes = *lanes;
     let mut width = LANES / 2;
     while width > 0 {
         for lane in 0..width {
