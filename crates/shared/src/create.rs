@@ -94,7 +94,7 @@ impl SharedFile {
         let file = File::from(file);
         // No umask holds for it.
         rustix::fs::fchmod(&file, Mode::RUSR | Mode::WUSR).map_err(io::Error::from)?;
-        let mut writable = NewMapping::allocate(&file, bytes)?;
+        let mut writable = NewMapping::allocate(&file, bytes, threads)?;
         let magnitudes = scale_rows(&mut writable, widest, table, scaler, threads)?;
 
         let grid = SumGrid::for_rows(shape.n, magnitudes);

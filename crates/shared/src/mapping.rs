@@ -6,12 +6,13 @@
 //! looks at rows here and there. Where the system has no huge pages nothing else changes.
 #![expect(unsafe_code, reason = "a memory map is a borrow of a file that others could change")]
 
+use kscan_kmeans::side_by_side;
 use rustix::fs::{FallocateFlags, SealFlags};
 use rustix::mm::{MapFlags, ProtFlags};
 use std::ffi::c_void;
 use std::fs::File;
 use std::io;
-use std::ops::{Deref, DerefMut};
+use std::ops::{Deref, DerefMut, Range};
 use std::os::fd::AsFd;
 use std::ptr::{self, NonNull};
 
@@ -52,18 +53,17 @@ impl NewMapping {
     /// Gives `file`, which is empty and known to nobody else, `bytes` bytes of memory, in huge pages
     /// where the system has some, and maps it.
     ///
-    /// Memory is taken now, where its want is an error: in the middle of writing it were a signal.
-    pub(crate) fn allocate(file: &File, bytes: u64) -> io::Result<Self> {
-        let allocate =
-            |start: u64, len: u64| rustix::fs::fallocate(file, FallocateFlags::empty(), start, len);
+    /// Memory is taken now, where its want is an error: in the middle of writing it were a signal. All
+    /// of it is cleared, on `threads` threads.
+    pub(crate) fn allocate(file: &File, bytes: u64, threads: usize) -> io::Result<Self> {
         file.set_len(bytes)?;
         let mapped = Mapped::new(file, ProtFlags::READ | ProtFlags::WRITE)?;
-        // Asking for huge pages is to collapse small ones, and asks for one that is there.
-        for start in (0..bytes).step_by(HUGE_PAGE) {
-            allocate(start, 1)?;
-        }
-        mapped.collapse();
-        allocate(0, bytes)?;
+        let part = mapped.len.div_ceil(threads.max(1)).next_multiple_of(HUGE_PAGE);
+        let parts = (0..mapped.len).step_by(part).map(|start| {
+            let mapped = &mapped;
+            move || mapped.fill(file, start..mapped.len.min(start + part))
+        });
+        side_by_side(parts).into_iter().collect::<io::Result<()>>()?;
         Ok(Self(mapped))
     }
 }
@@ -135,10 +135,23 @@ impl Mapped {
         Ok(mapped)
     }
 
-    /// Asks for huge pages. Nobody needs them, so that a refusal is no failure.
-    fn collapse(&self) {
-        // SAFETY: the range is that of the mapping; contents stay as they are.
-        unsafe { libc::madvise(self.start.as_ptr().cast(), self.len, libc::MADV_COLLAPSE) };
+    /// Takes memory for a `range` of the file, which begins at a huge page, in such pages where there
+    /// are some.
+    fn fill(&self, file: &File, range: Range<usize>) -> io::Result<()> {
+        let allocate = |start: usize, len: usize| {
+            rustix::fs::fallocate(file, FallocateFlags::empty(), start as u64, len as u64)
+        };
+        // Asking for huge pages is to collapse small ones, of which one has to be there.
+        for start in range.clone().step_by(HUGE_PAGE) {
+            allocate(start, 1)?;
+        }
+        // SAFETY: the range is in the mapping, and contents stay as they are. Nobody needs huge pages,
+        // so that a refusal is no failure.
+        unsafe {
+            let start = self.start.add(range.start);
+            libc::madvise(start.as_ptr().cast(), range.len(), libc::MADV_COLLAPSE);
+        }
+        Ok(allocate(range.start, range.len())?)
     }
 }
 
@@ -163,7 +176,7 @@ mod tests {
         for len in [1, 4096, HUGE_PAGE - 1, HUGE_PAGE, 2 * HUGE_PAGE + 4097] {
             let flags = rustix::fs::MemfdFlags::ALLOW_SEALING;
             let file = File::from(rustix::fs::memfd_create("mapping", flags).unwrap());
-            let mut new = NewMapping::allocate(&file, len as u64).unwrap();
+            let mut new = NewMapping::allocate(&file, len as u64, 2).unwrap();
             assert_eq!(new.as_ptr().align_offset(HUGE_PAGE), 0);
             assert!(new.len() == len && new.iter().all(|&byte| byte == 0));
             for (index, byte) in new.iter_mut().enumerate() {
