@@ -172,7 +172,8 @@ pub fn fit(
     if k == 0 || k > n || u32::try_from(k).is_err() {
         return Err(FitError::K { k, n });
     }
-    let (init_rows, init_centers) = first_centroids(data, index, parameters)?;
+    let First { rows: init_rows, centers: init_centers, labels } =
+        first_centroids(data, index, parameters)?;
     observer.seeded(&init_rows);
 
     let limits =
@@ -180,7 +181,7 @@ pub fn fit(
     let (mut fast, mut plain);
     let engine: &mut dyn Assign = match parameters.engine {
         Engine::Fast => {
-            fast = Fast::new(simd, data, index);
+            fast = Fast::new(simd, data, index, labels);
             &mut fast
         }
         Engine::Plain => {
@@ -207,18 +208,31 @@ pub fn fit(
     })
 }
 
+/// What a run starts from.
+struct First {
+    /// The rows that the first centroids are, none where centroids were given.
+    rows: Vec<RowIndex>,
+    /// `[k, d]`.
+    centers: Array2<f32>,
+    /// What is known of the first labels, as [`Fast::new`] takes it.
+    labels: Vec<u32>,
+}
+
 fn first_centroids(
     data: Data<'_>,
     index: Option<IndexView<'_>>,
     parameters: &Parameters,
-) -> Result<(Vec<RowIndex>, Array2<f32>), FitError> {
+) -> Result<First, FitError> {
     let &Parameters { k, simd, seed, init_id, .. } = parameters;
     let d = data.rows.d();
     let mut random = RunRandom::new(seed, k as u64, init_id);
+    let mut labels = Vec::new();
     let rows = match &parameters.init {
         Init::KMeansPlusPlus => match (parameters.engine, index) {
             (Engine::Fast, Some(index)) if fast::seeding::pays(&index.layout, k) => {
-                fast::seeding::kmeans_plus_plus(simd, data, &index, &mut random, k)
+                let found = fast::seeding::kmeans_plus_plus(simd, data, &index, &mut random, k);
+                labels = found.labels;
+                found.rows
             }
             _ => seeding::kmeans_plus_plus(simd, data, &mut random, k),
         },
@@ -232,11 +246,11 @@ fn first_centroids(
             {
                 return Err(FitError::CentroidNotFinite { centroid, column });
             }
-            return Ok((Vec::new(), centroids.clone()));
+            return Ok(First { rows: Vec::new(), centers: centroids.clone(), labels });
         }
     };
     let centers = Array2::from_shape_fn((k, d), |(j, i)| data.rows.row(rows[j])[i]);
-    Ok((rows, centers))
+    Ok(First { rows, centers, labels })
 }
 
 /// As `[k, stride]`, padded with zeros.

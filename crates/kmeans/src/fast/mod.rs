@@ -43,6 +43,8 @@ pub(crate) struct Fast<'a> {
     simd: Simd,
     data: Data<'a>,
     index: Option<IndexView<'a>>,
+    /// The labels of the first iteration, as far as they are known; empty where none is.
+    known: Vec<u32>,
     state: Option<State>,
     counters: Counters,
 }
@@ -61,20 +63,29 @@ struct State {
 }
 
 impl<'a> Fast<'a> {
+    /// `known` are the labels by the first centroids, [`Change::NOWHERE`] where they are not known, or
+    /// none at all.
+    ///
     /// # Panics
     /// Where `index` was made for other data.
-    pub(crate) fn new(simd: Simd, data: Data<'a>, index: Option<IndexView<'a>>) -> Self {
+    pub(crate) fn new(
+        simd: Simd,
+        data: Data<'a>,
+        index: Option<IndexView<'a>>,
+        known: Vec<u32>,
+    ) -> Self {
         if let Some(index) = &index {
             let shape = (index.layout.n, index.layout.d);
             assert_eq!(shape, (data.rows.n(), data.rows.d()), "the index is of these rows");
         }
-        Self { simd, data, index, state: None, counters: Counters::default() }
+        Self { simd, data, index, known, state: None, counters: Counters::default() }
     }
 }
 
 impl Assign for Fast<'_> {
     fn assign(&mut self, centroids: &[f64], labels: &mut [u32], clusters: &mut Clusters) -> u64 {
         let Self { simd, data, index, ref mut counters, .. } = *self;
+        let known = std::mem::take(&mut self.known);
         let k = centroids.len() / data.rows.stride();
         let state = self.state.get_or_insert_with(|| State::new(data, index.as_ref(), k));
         state.travel.advance(simd, centroids);
@@ -86,8 +97,12 @@ impl Assign for Fast<'_> {
             let start = block * BLOCK;
             let rows = start..start + labels.len();
             state.visits.clear();
-            state.travel.reached(simd, &state.limits, rows, labels, &mut state.visits);
-            counters.rows_visited += state.visits.len() as u64;
+            if known.is_empty() {
+                state.travel.reached(simd, &state.limits, rows, labels, &mut state.visits);
+                counters.rows_visited += state.visits.len() as u64;
+            } else {
+                counters.rows_visited += labels.len() as u64;
+            }
             let look = Look { simd, data, centroids };
             let mut settled = Settled {
                 start,
@@ -97,6 +112,15 @@ impl Assign for Fast<'_> {
                 changes: &mut state.changes,
                 is_first: state.is_first,
             };
+            for (row, &label) in (start as u32..).zip(known.iter().skip(start).take(BLOCK)) {
+                if label == Change::NOWHERE {
+                    state.visits.push(row);
+                } else {
+                    // First centroids move too far for any lead to last.
+                    settled.settle(row, label, &Lead::over_all(0.0));
+                    counters.by_level[0] += 1;
+                }
+            }
             match (&mut state.stages, &index) {
                 (Some(stages), Some(index)) if usable => {
                     for visits in state.visits.chunks(TOGETHER) {

@@ -21,6 +21,7 @@ use super::project::{Centroids, Lanes, Planes, Product};
 use super::weigh::{Batch, Bytes, Tile, by_planes};
 use crate::data::Data;
 use crate::distance;
+use crate::exact_sum::Change;
 use crate::index::{IndexView, Layout};
 use crate::random::RunRandom;
 use crate::rows::RowIndex;
@@ -45,6 +46,15 @@ pub(crate) fn pays(layout: &Layout, k: usize) -> bool {
     k <= MOST && layout.is_whole() && layout.d >= NARROWEST
 }
 
+/// What seeding finds.
+pub(crate) struct Seeded {
+    /// The chosen rows.
+    pub(crate) rows: Vec<RowIndex>,
+    /// Which of them is nearest to every row, by the definition, or [`Change::NOWHERE`] where that is
+    /// not known.
+    pub(crate) labels: Vec<u32>,
+}
+
 /// `k` rows by greedy k-means++, the same as [`crate::seeding::kmeans_plus_plus`] chooses; `k` is
 /// at most 2¹⁹.
 pub(crate) fn kmeans_plus_plus(
@@ -53,7 +63,7 @@ pub(crate) fn kmeans_plus_plus(
     index: &IndexView<'_>,
     random: &mut RunRandom,
     k: usize,
-) -> Vec<RowIndex> {
+) -> Seeded {
     let first = RowIndex::new(random.index(data.rows.n()));
     let mut seeder = Seeder::new(simd, data, index, first);
     while seeder.chosen.len() < k {
@@ -67,7 +77,7 @@ pub(crate) fn kmeans_plus_plus(
             .collect();
         seeder.choose_best_of(&distinct(data, &drawn));
     }
-    seeder.chosen
+    Seeded { rows: seeder.chosen, labels: seeder.labels }
 }
 
 /// Equal rows have equal distances, so the first of them is the one that counts: `drawn` without the
@@ -94,6 +104,8 @@ struct Seeder<'a> {
     potential: f64,
     /// Every row's interval of the score of the nearest chosen row, infinite at first.
     nearest: Intervals,
+    /// Which of the chosen rows that is, where their intervals tell.
+    labels: Vec<u32>,
     /// The same of a round's candidates, `[candidates, n]`.
     candidates: Vec<Intervals>,
     /// Every row's defined D², from when all of them were first asked for.
@@ -150,6 +162,7 @@ impl<'a> Seeder<'a> {
             centroids: as_centroid(data, first),
             potential: 2.0 * (spread + n as f64) * (1.0 + 1e-9),
             nearest: Intervals { low: vec![f32::INFINITY; n], high: vec![f32::INFINITY; n] },
+            labels: vec![0; n],
             candidates: Vec::new(),
             defined: None,
         }
@@ -204,8 +217,10 @@ impl<'a> Seeder<'a> {
         if let Some(defined) = &mut self.defined {
             take_nearer(self.simd, self.data, &centroid, defined);
         }
+        let label = self.chosen.len() as u32;
         self.chosen.push(drawn[best]);
         self.centroids.extend_from_slice(&centroid);
+        take_label(self.simd, &self.nearest, &self.candidates[best], label, &mut self.labels);
         self.nearest.take_lower(&self.candidates[best]);
     }
 
@@ -414,6 +429,30 @@ fn add_gain_body<const B: usize>(
             }
         }
         *sum += sums.iter().sum::<f64>();
+    }
+}
+
+multiversion! {
+    /// Writes `label` into `labels` where the scores of `other` are below those of `nearest` for certain,
+    /// and [`Change::NOWHERE`] where they may be.
+    fn take_label = take_label_body(
+        nearest: &Intervals, other: &Intervals, label: u32, labels: &mut [u32],
+    )
+}
+
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
+fn take_label_body<const B: usize>(
+    nearest: &Intervals,
+    other: &Intervals,
+    label: u32,
+    labels: &mut [u32],
+) {
+    let nearest = nearest.low.iter().zip(&nearest.high);
+    let others = other.low.iter().zip(&other.high);
+    for ((label_of_row, nearest), other) in labels.iter_mut().zip(nearest).zip(others) {
+        let kept = if other.0 > nearest.1 { *label_of_row } else { Change::NOWHERE };
+        *label_of_row = if other.1 < nearest.0 { label } else { kept };
     }
 }
 
