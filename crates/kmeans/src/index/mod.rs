@@ -13,7 +13,7 @@
 //! to 16-bit multiples `q` of a scale of its own. These are kept as two *planes* of bytes, `q = 256
 //! high + low`: the high bytes alone are coordinates with an error of about 1 %, at half the bytes
 //! and, with what processors have for bytes, half the work. The high bytes of the first level stand
-//! apart ([`IndexView::front`]), so that looking at leading coordinates alone reads nothing else; so do
+//! apart ([`IndexView::front`](field@IndexView::front)), so that looking at leading coordinates alone reads nothing else; so do
 //! all low bytes, which few rows need. With the other high bytes stands what bounds need of a row
 //! (`facts`).
 //!
@@ -175,7 +175,7 @@ impl Layout {
         self.d.saturating_mul(self.components.next_multiple_of(PANEL))
     }
 
-    /// Length of [`IndexView::front`].
+    /// Length of [`IndexView::front`](field@IndexView::front).
     #[must_use]
     pub fn front_len(&self) -> usize {
         self.n.saturating_mul(self.widths[0])
@@ -186,7 +186,7 @@ impl Layout {
         self.widths.map(|width| width.div_ceil(LINE))
     }
 
-    /// Lines that a row takes in [`IndexView::deep`]: high bytes of levels behind the first, and facts.
+    /// Lines that a row takes in [`IndexView::deep`](field@IndexView::deep): high bytes of levels behind the first, and facts.
     #[must_use]
     pub fn deep_lines(&self) -> usize {
         let [_, levels @ ..] = self.lines();
@@ -197,7 +197,7 @@ impl Layout {
         levels.iter().sum::<usize>() + usize::from(!is_room)
     }
 
-    /// Length of [`IndexView::deep`].
+    /// Length of [`IndexView::deep`](field@IndexView::deep).
     #[must_use]
     pub fn deep_len(&self) -> usize {
         self.n.saturating_mul(self.deep_lines())
