@@ -151,7 +151,7 @@ impl Layout {
             bytes(index.map_or(0, |index| index.basis_len()), size_of::<f32>())?,
             index.map_or(0, |index| index.front_len()),
             bytes(index.map_or(0, |index| index.deep_len()), size_of::<Line>())?,
-            bytes(index.map_or(0, |index| index.low_len()), size_of::<Line>())?,
+            index.map_or(0, |index| index.low_len()),
         ];
         let mut sections = [Place { offset: 0, len: 0 }; SECTIONS];
         let mut end = HEADER_LEN;

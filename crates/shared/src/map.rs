@@ -75,7 +75,7 @@ impl SharedMap {
             basis: bytemuck::cast_slice(section(Section::Basis)),
             front: section(Section::Front),
             deep: bytemuck::cast_slice(section(Section::Deep)),
-            low: bytemuck::cast_slice(section(Section::Low)),
+            low: section(Section::Low),
         })
     }
 

@@ -240,7 +240,7 @@ impl Planes {
         Self {
             k,
             lanes,
-            bytes: Lines::zeros(2 * k * layout.low_lines()),
+            bytes: Lines::zeros(2 * k * layout.lines().iter().sum::<usize>()),
             high: Products::new(&layout, k, false),
             both: Products::new(&layout, k, true),
             squares,

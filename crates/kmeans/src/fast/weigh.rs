@@ -74,7 +74,7 @@ pub(super) struct Tile {
 
 impl Tile {
     pub(super) fn new(index: &IndexView<'_>) -> Self {
-        let lines = index.layout.low_lines();
+        let lines = index.layout.lines().iter().sum::<usize>();
         Self {
             bytes: Lines::zeros(2 * lines),
             scales: [[0.0; ROWS]; MAX_LEVELS],
@@ -94,20 +94,12 @@ impl Tile {
         let (front, deep) = high.split_at_mut(index.layout.lines()[0]);
         for i in 0..ROWS {
             let row = rows[i.min(rows.len() - 1)] as usize;
-            // Levels are padded to whole lines here: centroids have zeros there.
-            for (line, bytes) in front.iter_mut().zip(index.front(row).chunks(LINE)) {
-                match bytes.as_array::<LINE>() {
-                    Some(bytes) => line[i] = *bytes,
-                    None => line[i][..bytes.len()].copy_from_slice(bytes),
-                }
-            }
+            put(front, i, index.front(row));
             for (line, bytes) in deep.iter_mut().zip(index.deep(row)) {
                 line[i] = bytes.0;
             }
             if bytes == Bytes::Both {
-                for (line, bytes) in low.iter_mut().zip(index.low(row)) {
-                    line[i] = bytes.0;
-                }
+                put(low, i, index.low(row));
             }
             let facts = index.facts(row);
             for (scales, scale) in self.scales.iter_mut().zip(facts.scales) {
@@ -117,6 +109,19 @@ impl Tile {
             self.error[i] = facts.error;
             self.fine_error[i] = facts.fine_error;
             self.outside[i] = facts.outside;
+        }
+    }
+}
+
+/// Puts the bytes of row `i` into its place in `lines`; where they do not fill the last, centroids have
+/// zeros.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
+fn put(lines: &mut [RowLines], i: usize, bytes: &[u8]) {
+    for (line, bytes) in lines.iter_mut().zip(bytes.chunks(LINE)) {
+        match bytes.as_array::<LINE>() {
+            Some(bytes) => line[i] = *bytes,
+            None => line[i][..bytes.len()].copy_from_slice(bytes),
         }
     }
 }

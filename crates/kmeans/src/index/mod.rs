@@ -13,8 +13,8 @@
 //! to 16-bit multiples `q` of a scale of its own. These are kept as two *planes* of bytes, `q = 256
 //! high + low`: the high bytes alone are coordinates with an error of about 1 %, at half the bytes
 //! and, with what processors have for bytes, half the work. The high bytes of the first level stand
-//! apart ([`IndexView::front`](field@IndexView::front)), so that looking at leading coordinates alone reads nothing else; so do
-//! all low bytes, which few rows need. With the other high bytes stands what bounds need of a row
+//! apart ([`IndexView::front`](field@IndexView::front)), so that looking at leading coordinates alone
+//! reads nothing else; so do all low bytes, which few rows need. With the other high bytes stands what bounds need of a row
 //! (`facts`).
 //!
 //! # How far it is from the truth
@@ -150,8 +150,8 @@ impl Layout {
         // index itself, whose coordinates take two bytes each.
         let square = d.saturating_mul(d.next_multiple_of(PANEL)).saturating_mul(2);
         let first = sample.saturating_mul(3).saturating_add(square);
-        let lines = self.deep_len().saturating_add(self.low_len());
-        let index = lines.saturating_mul(LINE).saturating_add(self.front_len());
+        let bytes = self.front_len().saturating_add(self.low_len());
+        let index = self.deep_len().saturating_mul(LINE).saturating_add(bytes);
         let then = sample.saturating_add(index.div_ceil(size_of::<f32>()));
         let values = first.max(then).saturating_add(vectors.saturating_mul(3));
         (values as u64).saturating_mul(size_of::<f32>() as u64)
@@ -186,7 +186,8 @@ impl Layout {
         self.widths.map(|width| width.div_ceil(LINE))
     }
 
-    /// Lines that a row takes in [`IndexView::deep`](field@IndexView::deep): high bytes of levels behind the first, and facts.
+    /// Lines that a row takes in [`IndexView::deep`](field@IndexView::deep): high bytes of levels behind
+    /// the first, and facts.
     #[must_use]
     pub fn deep_lines(&self) -> usize {
         let [_, levels @ ..] = self.lines();
@@ -203,16 +204,17 @@ impl Layout {
         self.n.saturating_mul(self.deep_lines())
     }
 
-    /// Lines that a row takes in [`IndexView::low`](field@IndexView::low).
+    /// Bytes that a row takes in [`IndexView::low`](field@IndexView::low): whole lines, or less than one.
     #[must_use]
-    pub fn low_lines(&self) -> usize {
-        self.lines().iter().sum()
+    pub fn low_width(&self) -> usize {
+        let all = self.lines().iter().sum::<usize>() * LINE;
+        if all > LINE { all } else { self.widths[0] }
     }
 
     /// Length of [`IndexView::low`](field@IndexView::low).
     #[must_use]
     pub fn low_len(&self) -> usize {
-        self.n.saturating_mul(self.low_lines())
+        self.n.saturating_mul(self.low_width())
     }
 
     /// Whether rows have nothing outside the basis.
@@ -237,7 +239,7 @@ pub struct Index {
     /// Facts, and high bytes of the levels behind it.
     pub deep: Vec<Line>,
     /// Low bytes.
-    pub low: Vec<Line>,
+    pub low: Vec<u8>,
 }
 
 /// A borrowed index: slices of plain numbers, wherever they lie.
@@ -256,8 +258,9 @@ pub struct IndexView<'a> {
     /// Of each row, the high bytes of all levels behind the first, each level in whole lines; at the
     /// end of the last line, its [`Facts`].
     pub deep: &'a [Line],
-    /// Low bytes of all levels, from -128 to 127, each with 128 added, in whole lines too.
-    pub low: &'a [Line],
+    /// Low bytes of all levels, from -128 to 127, each with 128 added, in whole lines too, but for rows
+    /// that have less than one.
+    pub low: &'a [u8],
 }
 
 /// A cache line.
@@ -302,12 +305,12 @@ impl<'a> IndexView<'a> {
         &self.deep[row * lines..][..lines]
     }
 
-    /// The low bytes of `row` in all levels, each in whole lines.
+    /// The low bytes of `row` in all levels, each in whole lines where there is more than one.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
-    pub(crate) fn low(&self, row: usize) -> &'a [Line] {
-        let lines = self.layout.low_lines();
-        &self.low[row * lines..][..lines]
+    pub(crate) fn low(&self, row: usize) -> &'a [u8] {
+        let width = self.layout.low_width();
+        &self.low[row * width..][..width]
     }
 
     /// What is known of `row`.
@@ -358,7 +361,7 @@ impl Index {
             basis: gemm::pack_transposed(&vectors, layout.components, &columns, d),
             front: vec![0; layout.front_len()],
             deep: vec![Line([0; LINE]); layout.deep_len()],
-            low: vec![Line([0; LINE]); layout.low_len()],
+            low: vec![0; layout.low_len()],
         };
         let part = n.div_ceil(threads.max(1));
         let Index { basis, front, deep, low, .. } = &mut index;
@@ -375,7 +378,7 @@ impl Index {
                     .split_off_mut(..count * layout.deep_lines())
                     .expect("each row has facts"),
                 low: low
-                    .split_off_mut(..count * layout.low_lines())
+                    .split_off_mut(..count * layout.low_width())
                     .expect("each row has low bytes"),
             };
             let rows = start..start + count;
@@ -510,7 +513,7 @@ struct Rotation<'a> {
 struct Parts<'a> {
     front: &'a mut [u8],
     deep: &'a mut [Line],
-    low: &'a mut [Line],
+    low: &'a mut [u8],
 }
 
 impl Rotation<'_> {
@@ -519,7 +522,7 @@ impl Rotation<'_> {
         /// Rows rotated at a time: a multiple of what the product takes at once.
         const BLOCK: usize = 96;
         let Parts { front, deep, low } = parts;
-        let (deep_lines, low_lines) = (self.layout.deep_lines(), self.layout.low_lines());
+        let (deep_lines, low_width) = (self.layout.deep_lines(), self.layout.low_width());
         let Layout { d, widths, .. } = self.layout;
         let width = self.basis.len() / d;
         let mut block = vec![0.0; BLOCK * d];
@@ -536,7 +539,7 @@ impl Rotation<'_> {
                 let own = Parts {
                     front: &mut front[at * widths[0]..][..widths[0]],
                     deep: &mut deep[at * deep_lines..][..deep_lines],
-                    low: &mut low[at * low_lines..][..low_lines],
+                    low: &mut low[at * low_width..][..low_width],
                 };
                 self.write(start + row, product, own);
             }
@@ -548,7 +551,6 @@ impl Rotation<'_> {
         let Layout { components, widths, .. } = self.layout;
         let Parts { front, deep, low } = parts;
         let deep: &mut [u8] = bytemuck::cast_slice_mut(deep);
-        let low: &mut [u8] = bytemuck::cast_slice_mut(low);
         let mut found = [Quantised::default(); MAX_LEVELS];
         let mut squares = [0.0; MAX_LEVELS];
         // Where there is nothing, bytes are 0 with the bias.
@@ -557,7 +559,7 @@ impl Rotation<'_> {
         low.fill(BIAS as u8);
         let lines = self.layout.lines();
         let (mut first, mut first_line) = (0, 0);
-        for (level, &width) in widths.iter().enumerate() {
+        for (level, &width) in widths.iter().enumerate().take(self.layout.levels()) {
             let values = &product[first.min(components)..(first + width).min(components)];
             let low = &mut low[first_line * LINE..];
             let high =
