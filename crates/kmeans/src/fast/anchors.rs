@@ -29,10 +29,10 @@
 //! where `|delta_t|² <= |delta|² - (|delta_h| - |r|)²`, and `|delta|` is taken from the centroids in
 //! binary32, which adds a relative 2^-24 of their norms.
 
+use super::centroids::{Centroids, UNDERFLOW};
 use super::judge::{BLOWN, ROUNDING, Ranges};
-use super::kernel::{FOUR, LANES, Sums32};
+use super::kernel::{FOUR, LANES, Lanes, Sums32};
 use super::lines::Lines;
-use super::project::{Centroids, FAR, Lanes, UNDERFLOW};
 use super::weigh::Bytes;
 use crate::index::{BIAS, Facts, IndexView, up};
 use crate::simd::{Simd, multiversion, prefetch};
@@ -44,6 +44,9 @@ const SLOTS: usize = 96;
 /// Bytes that the centroids of all those iterations may take, and how many there are at least.
 const ROOM: usize = 8 << 20;
 const FEWEST: usize = 8;
+
+/// More than scores can differ by, as norms of centroids are bounded.
+const FAR: f32 = 1e30;
 
 /// In so many iterations the movement since an earlier one is measured once; in between, what
 /// centroids have moved in each is added to it.

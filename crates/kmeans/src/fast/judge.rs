@@ -1,6 +1,6 @@
 //! What scores decide, and how sure they are.
 //!
-//! In the notation of [`crate::index`] and [`super::project`]: a row is `w ~ (y + e, t)` and a
+//! In the notation of [`crate::index`] and [`super::centroids`]: a row is `w ~ (y + e, t)` and a
 //! centroid `v ~ (z + f, s)`. Their squared distance is `|w|² + |v|² - 2 w·v`, so what tells two
 //! centroids apart is the *score* `|v|² - 2 w·v`. Where coordinates are looked at ([`super::weigh`]),
 //! `g = |v|² - 2 y·z` is known of that. Let `r` be any point, the *reference*: the centroid that the
@@ -37,9 +37,8 @@
 //! margin decides the label, and the lead for [`super::bounds`] follows from
 //! `D_j - D_a = (D_j² - D_a²) / (D_j + D_a)`, which falls with `D_a` and rises with the numerator.
 
-use super::kernel::{self, LANES, ROWS};
+use super::kernel::{self, LANES, Lanes, ROWS};
 use super::lines::Lines;
-use super::project::Lanes;
 use crate::simd::{Simd, multiversion};
 
 /// Room for rounding in the bounds.

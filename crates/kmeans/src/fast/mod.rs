@@ -5,7 +5,7 @@
 //! 1. not looked at: no centroid has moved far enough since the last look ([`bounds`]);
 //! 2. its scores of an earlier iteration, and its leading coordinates times what centroids have moved
 //!    since ([`anchors`]);
-//! 3. all its coordinates, a byte each ([`project`], [`weigh`]);
+//! 3. all its coordinates, a byte each ([`planes`], [`weigh`]);
 //! 4. the definition, among the centroids that are left.
 //!
 //! [`judge`] says when that is certain, and [`stages`] goes through them. Coordinates come from the
@@ -16,10 +16,11 @@
 
 mod anchors;
 mod bounds;
+mod centroids;
 mod judge;
 mod kernel;
 mod lines;
-mod project;
+mod planes;
 pub(crate) mod seeding;
 mod stages;
 mod weigh;

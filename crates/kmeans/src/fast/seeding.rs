@@ -15,9 +15,10 @@
 //! error is below `n 2^-53`, of distances with relative errors below `1e-9`: differences below
 //! [`Seeder::margin`] are not trusted, and left to the definition.
 
+use super::centroids::{Centroids, Product};
 use super::judge::Ranges;
-use super::kernel::{LANES, ROWS};
-use super::project::{Centroids, Lanes, Planes, Product};
+use super::kernel::{LANES, Lanes, ROWS};
+use super::planes::Planes;
 use super::weigh::{Batch, Bytes, Tile, by_planes};
 use crate::data::Data;
 use crate::distance;

@@ -2,9 +2,10 @@
 
 use super::anchors::Anchors;
 use super::bounds::Lead;
+use super::centroids::{Centroids, Product};
 use super::judge::{Ranges, Verdicts, judge, lead};
 use super::kernel::ROWS;
-use super::project::{Centroids, Planes, Product};
+use super::planes::Planes;
 use super::weigh::{Batch, Bytes, Tile, by_anchors, by_planes};
 use super::{Look, Settled};
 use crate::data::Data;

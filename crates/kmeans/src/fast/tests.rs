@@ -2,9 +2,10 @@
 //! themselves against distances in binary64.
 
 use super::anchors::Anchors;
+use super::centroids::{Centroids, Product};
 use super::judge::{Ranges, Verdicts, judge};
 use super::kernel::ROWS;
-use super::project::{Centroids, Planes, Product};
+use super::planes::Planes;
 use super::seeding::kmeans_plus_plus;
 use super::stages::{Defined, contenders_of, move_to_defined};
 use super::weigh::{Batch, Bytes, Tile, by_anchors, by_planes};

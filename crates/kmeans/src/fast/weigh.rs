@@ -4,7 +4,7 @@ use super::anchors::Anchors;
 use super::judge::{self, BLOWN, LEAST, ROUNDING, Ranges};
 use super::kernel::{self, OfRows, ROWS, RowLines};
 use super::lines::Lines;
-use super::project::{Planes, Reference};
+use super::planes::{Planes, Reference};
 use crate::index::{IndexView, LINE, MAX_LEVELS};
 use crate::simd::{Simd, multiversion};
 

@@ -14,7 +14,6 @@
 mod x86;
 
 use super::anchors::{Movements, Note};
-use super::project::Lanes;
 use crate::index::LINE;
 use crate::simd::{Simd, SimdLevel};
 
@@ -26,6 +25,9 @@ pub(super) const ROWS: usize = 16;
 
 /// A group's fours of coordinates: `[four][centroid][4]`.
 pub(super) const FOUR: usize = 4 * LANES;
+
+/// A number for each centroid of a group.
+pub(super) type Lanes = [f32; LANES];
 
 /// A number for each of [`ROWS`] rows.
 pub(super) type OfRows = [f32; ROWS];

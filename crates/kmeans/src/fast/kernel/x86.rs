@@ -3,9 +3,9 @@
 #![expect(clippy::cast_ptr_alignment, reason = "loads and stores that ask for no alignment")]
 
 use super::super::anchors::{Movements, Note};
-use super::super::project::Lanes;
 use super::{
-    CentroidLine, FOUR, LANES, OfRows, ROWS, Reach, RowLines, Stretch, Sums, Sums32, Taken, Then,
+    CentroidLine, FOUR, LANES, Lanes, OfRows, ROWS, Reach, RowLines, Stretch, Sums, Sums32, Taken,
+    Then,
 };
 use std::arch::x86_64::{
     __m256i, __m512, __m512i, _CMP_GT_OQ, _mm256_add_epi32, _mm256_and_si256, _mm256_loadu_si256,

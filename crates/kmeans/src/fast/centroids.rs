@@ -1,0 +1,190 @@
+//! Centroids as the index sees rows: rotated.
+//!
+//! A centroid `c` is `v = (c - m) * unit`, isometric to `(z + f, s)` as a row is to `(y + e, t)`
+//! (see [`crate::index`]), with `|f|` bounded the same way. Its leading coordinates are computed in
+//! every iteration; all of them, which takes a product with the whole basis, only where rows have to be
+//! looked at whole: by [`super::planes`].
+
+use super::kernel::{LANES, Lanes};
+use crate::data::Data;
+use crate::index::gemm::{self, PANEL};
+use crate::index::{IndexView, TINY, rotation_error};
+use crate::simd::{Simd, multiversion};
+
+/// Centroids farther than this from the mean, in units (no row is above 1), are not projected.
+const USABLE: f64 = 1e6;
+
+/// All centroids of an iteration.
+#[derive(Debug, Clone)]
+pub(super) struct Centroids {
+    pub(super) k: usize,
+    /// `k`, rounded up to whole groups.
+    pub(super) lanes: usize,
+    /// Length of the first level.
+    pub(super) front: usize,
+    /// `v` in binary32, `[k, d]`; what that is off by is below `2^-24 |v|`.
+    scaled: Vec<f32>,
+    /// `|v|` of every lane, and its square.
+    pub(super) norms: Vec<f64>,
+    pub(super) squares: Vec<f64>,
+    /// Leading coordinates, `[group][front][16]`, and at least how far those of each centroid are off.
+    pub(super) heads: Vec<Lanes>,
+    pub(super) head_errors: Vec<f64>,
+}
+
+/// The product of centroids with the basis, `[k, stride]`: with its first panel, or all of it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Product(pub(super) Vec<f32>);
+
+impl Centroids {
+    pub(super) fn new(index: &IndexView<'_>, k: usize) -> Self {
+        let (d, front) = (index.layout.d, index.layout.widths[0]);
+        Self {
+            k,
+            lanes: k.next_multiple_of(LANES),
+            front,
+            scaled: vec![0.0; k * d],
+            norms: vec![0.0; k],
+            squares: vec![0.0; k],
+            heads: vec![[0.0; LANES]; k.div_ceil(LANES) * front],
+            head_errors: vec![0.0; k],
+        }
+    }
+
+    /// Takes `centroids`, `[k, stride]`, and leaves their `product` with the `whole` basis, or only with
+    /// what leading coordinates take. Returns whether they can be used: they cannot where one lies so far
+    /// from all rows that binary32 might not hold its distances.
+    pub(super) fn set(
+        &mut self,
+        simd: Simd,
+        index: &IndexView<'_>,
+        data: Data<'_>,
+        centroids: &[f64],
+        whole: bool,
+        Product(product): &mut Product,
+    ) -> bool {
+        let layout = index.layout;
+        let d = layout.d;
+        let own = self.scaled.chunks_exact_mut(d).zip(centroids.chunks_exact(data.rows.stride()));
+        for (j, (scaled, centroid)) in own.enumerate() {
+            let square = scale(simd, &centroid[..d], &data.center[..d], index.unit, scaled);
+            self.norms[j] = square.sqrt() * (1.0 + 1e-9);
+            self.squares[j] = square;
+        }
+        // NaN cannot be used either, and would go unseen in the largest.
+        if !self.norms.iter().all(|&norm| norm <= USABLE) {
+            return false;
+        }
+        let leading = d * self.front.next_multiple_of(PANEL);
+        let basis = if whole { index.basis } else { &index.basis[..leading] };
+        let stride = basis.len() / d;
+        product.resize(self.k * stride, 0.0);
+        gemm::multiply(simd, &self.scaled, d, d, basis, product);
+        for (j, product) in product.chunks_exact(stride).enumerate() {
+            // Behind the components is padding.
+            let heads = &mut self.heads[j / LANES * self.front..];
+            for (head, &value) in heads.iter_mut().zip(&product[..self.front]) {
+                head[j % LANES] = value;
+            }
+        }
+        let relative = index.defect * (1.0 + index.defect) + rotation_error(&layout, index.defect);
+        for (error, norm) in self.head_errors.iter_mut().zip(&self.norms) {
+            *error = relative * norm + TINY;
+        }
+        true
+    }
+
+    /// At least how far `a` and `b` are apart.
+    pub(super) fn apart(&self, simd: Simd, a: usize, b: usize) -> f64 {
+        let d = self.scaled.len() / self.k;
+        let row = |j: usize| &self.scaled[j * d..][..d];
+        at_most_apart(simd, row(a), row(b), self.norms[a] + self.norms[b])
+    }
+
+    /// At least how far each of them is from the same one of `others`.
+    pub(super) fn distances(&self, simd: Simd, others: &Self) -> Vec<f64> {
+        let d = self.scaled.len() / self.k;
+        let own = self.scaled.chunks_exact(d).zip(others.scaled.chunks_exact(d));
+        own.zip(self.norms.iter().zip(&others.norms))
+            .map(|((a, b), norms)| at_most_apart(simd, a, b, norms.0 + norms.1))
+            .collect()
+    }
+}
+
+multiversion! {
+    /// `(centroid - center) * unit` into `scaled`; returns its squared norm, before it is rounded
+    /// to binary32.
+    fn scale =
+        scale_body(centroid: &[f64], center: &[f64], unit: f64, scaled: &mut [f32]) -> f64
+}
+
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
+fn scale_body<const B: usize>(
+    centroid: &[f64],
+    center: &[f64],
+    unit: f64,
+    scaled: &mut [f32],
+) -> f64 {
+    let mut sums = [0.0; LANES];
+    let chunks = scaled.chunks_mut(LANES).zip(centroid.chunks(LANES)).zip(center.chunks(LANES));
+    for ((scaled, centroid), center) in chunks {
+        for (((scaled, &c), &m), sum) in scaled.iter_mut().zip(centroid).zip(center).zip(&mut sums)
+        {
+            let v = (c - m) * unit;
+            *scaled = v as f32;
+            *sum += v * v;
+        }
+    }
+    sums.iter().sum()
+}
+
+/// More than underflow can take from a norm in units that is computed in binary32: each square that is
+/// lost is below 2^-126, and there are fewer than 2²⁰ of them.
+pub(super) const UNDERFLOW: f64 = 1e-15;
+
+/// At least how far two vectors are apart that have been rounded to `a` and `b`, in binary32, and whose
+/// norms add up to `norms`.
+fn at_most_apart(simd: Simd, a: &[f32], b: &[f32], norms: f64) -> f64 {
+    let rounding = norms / f64::from(1 << 24) + UNDERFLOW;
+    square_apart(simd, a, b).sqrt() * (1.0 + 1e-6) + rounding
+}
+
+/// Terms of each partial sum in binary32.
+const TERMS: usize = 8;
+
+multiversion! {
+    /// The squared distance of `a` to `b`, whose differences are taken in binary32, added in
+    /// binary32 for few terms and then in binary64: off by less than a relative 1e-6, but for
+    /// [`UNDERFLOW`].
+    fn square_apart = square_apart_body(a: &[f32], b: &[f32]) -> f64
+}
+
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
+fn square_apart_body<const B: usize>(a: &[f32], b: &[f32]) -> f64 {
+    let mut total = 0.0;
+    for (a, b) in a.chunks(TERMS * LANES).zip(b.chunks(TERMS * LANES)) {
+        let mut sums = [0.0_f32; LANES];
+        let (a, b) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+        for (a, b) in a.0.iter().zip(b.0) {
+            for lane in 0..LANES {
+                let difference = a[lane] - b[lane];
+                sums[lane] += difference * difference;
+            }
+        }
+        for (sum, (a, b)) in sums.iter_mut().zip(a.1.iter().zip(b.1)) {
+            *sum += (a - b) * (a - b);
+        }
+        // The sixteen are added in binary32 too, in four steps.
+        let mut width = LANES / 2;
+        while width > 0 {
+            for lane in 0..width {
+                sums[lane] += sums[lane + width];
+            }
+            width /= 2;
+        }
+        total += f64::from(sums[0]);
+    }
+    total
+}
