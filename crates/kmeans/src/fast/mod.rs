@@ -34,7 +34,7 @@ use crate::lloyd::{Assign, Clusters, Counters};
 use crate::rows::RowIndex;
 use crate::simd::Simd;
 use bounds::{Lead, Limits, Travel};
-use stages::Stages;
+use stages::{Stages, Task};
 
 /// Rows whose limits are looked at together, and of which so many are decided together.
 const BLOCK: usize = 16384;
@@ -124,8 +124,9 @@ impl Assign for Fast<'_> {
             }
             match (&mut state.stages, &index) {
                 (Some(stages), Some(index)) if usable => {
+                    let mut task = Task { look, index, settled: &mut settled, counters };
                     for visits in state.visits.chunks(TOGETHER) {
-                        stages.decide(look, index, visits, &mut settled, counters);
+                        stages.decide(visits, &mut task);
                     }
                 }
                 _ => {

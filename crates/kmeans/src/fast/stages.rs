@@ -59,6 +59,14 @@ struct PendingRow {
     distance: f32,
 }
 
+/// What decisions are made from, and where they go.
+pub(super) struct Task<'t, 's> {
+    pub(super) look: Look<'t>,
+    pub(super) index: &'t IndexView<'t>,
+    pub(super) settled: &'t mut Settled<'s>,
+    pub(super) counters: &'t mut Counters,
+}
+
 impl Stages {
     pub(super) fn new(index: &IndexView<'_>, k: usize) -> Self {
         let centroids = Centroids::new(index, k);
@@ -109,40 +117,30 @@ impl Stages {
     }
 
     /// Decides the rows of `visits`.
-    pub(super) fn decide(
-        &mut self,
-        look: Look<'_>,
-        index: &IndexView<'_>,
-        visits: &[u32],
-        settled: &mut Settled<'_>,
-        counters: &mut Counters,
-    ) {
+    pub(super) fn decide(&mut self, visits: &[u32], task: &mut Task<'_, '_>) {
         let mut rows = std::mem::take(&mut self.rows);
         rows.clear();
         if self.whole && self.anchors.as_ref().is_none_or(Anchors::are_none) {
             rows.extend_from_slice(visits);
         } else {
-            self.decide_by_anchors(look, index, visits, settled, counters, &mut rows);
+            self.decide_by_anchors(visits, &mut rows, task);
         }
         self.open += (rows.len() + self.pending.rows.len()) as u64;
         if self.whole {
-            self.decide_by_planes(look, index, Bytes::High, &mut rows, settled, counters);
-            self.decide_by_planes(look, index, Bytes::Both, &mut rows, settled, counters);
+            self.decide_by_planes(Bytes::High, &mut rows, task);
+            self.decide_by_planes(Bytes::Both, &mut rows, task);
         }
         self.rows = rows;
-        self.decide_pending(look, index, settled, counters);
+        self.decide_pending(task);
     }
 
     /// Settles rows that what is kept of them decides. Others are left pending or, where all
     /// coordinates can be looked at, `open`.
     fn decide_by_anchors(
         &mut self,
-        look: Look<'_>,
-        index: &IndexView<'_>,
         visits: &[u32],
-        settled: &mut Settled<'_>,
-        counters: &mut Counters,
         open: &mut Vec<u32>,
+        &mut Task { look, index, ref mut settled, ref mut counters }: &mut Task<'_, '_>,
     ) {
         let Self { anchors: Some(anchors), ranges, verdicts, pending, .. } = self else { return };
         counters.add_read(visits.len() * index.layout.widths[0], 1);
@@ -171,12 +169,9 @@ impl Stages {
     /// what is found. Others stay open or, after both bytes, are left pending.
     fn decide_by_planes(
         &mut self,
-        look: Look<'_>,
-        index: &IndexView<'_>,
         bytes: Bytes,
         open: &mut Vec<u32>,
-        settled: &mut Settled<'_>,
-        counters: &mut Counters,
+        &mut Task { look, index, ref mut settled, ref mut counters }: &mut Task<'_, '_>,
     ) {
         let Self { planes, anchors, tile, ranges, verdicts, pending, .. } = self;
         let each = if bytes == Bytes::Both { 2 } else { 1 };
@@ -223,10 +218,7 @@ impl Stages {
     /// what is found.
     fn decide_pending(
         &mut self,
-        look: Look<'_>,
-        index: &IndexView<'_>,
-        settled: &mut Settled<'_>,
-        counters: &mut Counters,
+        &mut Task { look, index, ref mut settled, ref mut counters }: &mut Task<'_, '_>,
     ) {
         let Self { anchors, pending, contenders, distances, .. } = self;
         let (k, lanes) = (self.centroids.k, self.centroids.lanes);
