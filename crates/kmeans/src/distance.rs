@@ -45,17 +45,19 @@ fn squared_distances<const B: usize>(row: &[f32], centroids: [&[f64]; B]) -> [f6
             }
         }
     }
-    let mut distances = [0.0; B];
-    for (distance, lanes) in distances.iter_mut().zip(&lanes) {
-        *distance = add_lanes(lanes);
-    }
-    distances
+    if B == 1 { lanes.map(add_lanes_apart) } else { lanes.map(add_lanes) }
 }
 
-/// A call: the compiler fills no registers where it sees pairs of lanes being added at last.
+/// [`add_lanes`] as a call: for a single centroid the compiler fills no registers where it sees pairs of
+/// lanes being added at last.
 #[inline(never)]
-fn add_lanes(lanes: &[f64; LANES]) -> f64 {
-    let mut lanes = *lanes;
+fn add_lanes_apart(lanes: [f64; LANES]) -> f64 {
+    add_lanes(lanes)
+}
+
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
+fn add_lanes(mut lanes: [f64; LANES]) -> f64 {
     let mut width = LANES / 2;
     while width > 0 {
         for lane in 0..width {
