@@ -14,8 +14,8 @@
 //! high + low`: the high bytes alone are coordinates with an error of about 1 %, at half the bytes
 //! and, with what processors have for bytes, half the work. The high bytes of the first level stand
 //! apart ([`IndexView::front`](field@IndexView::front)), so that looking at leading coordinates alone
-//! reads nothing else; so do all low bytes, which few rows need. With the other high bytes stands what bounds need of a row
-//! (`facts`).
+//! reads nothing else; so do all low bytes, which few rows need. With the other high bytes stands what
+//! bounds need of a row (`facts`).
 //!
 //! # How far it is from the truth
 //!
