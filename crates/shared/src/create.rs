@@ -112,7 +112,7 @@ impl SharedFile {
         file.set_len(layout.file_len() as u64)?;
         rustix::fs::fcntl_add_seals(&file, SEALS | SealFlags::SEAL).map_err(io::Error::from)?;
         let path = PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()));
-        let map = Mapping::of_sealed(&file)?;
+        let map = Mapping::of_sealed(&file)?.expect("it was sealed a moment ago");
         let map = SharedMap::checked(map, Some(shape)).expect("a header just written is good");
         Ok(Self { _file: file, path, map })
     }

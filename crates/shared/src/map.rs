@@ -2,7 +2,7 @@
 
 use crate::SharedError;
 use crate::layout::{HeaderError, IndexHeader, Layout, Section, Shape};
-use crate::mapping::{Mapping, SEALS};
+use crate::mapping::Mapping;
 use kscan_kmeans::exact_sum::SumGrid;
 use kscan_kmeans::index::IndexView;
 use kscan_kmeans::{Data, Rows};
@@ -27,11 +27,9 @@ impl SharedMap {
     pub fn open(path: &Path, shape: Shape) -> Result<Self, SharedError> {
         let open = |source| SharedError::Open { path: path.to_owned(), source };
         let file = File::open(path).map_err(open)?;
-        let seals = rustix::fs::fcntl_get_seals(&file);
-        if !seals.is_ok_and(|seals| seals.contains(SEALS)) {
-            return Err(SharedError::NotSealed { path: path.to_owned() });
-        }
-        let map = Mapping::of_sealed(&file).map_err(open)?;
+        let map = Mapping::of_sealed(&file)
+            .map_err(open)?
+            .ok_or_else(|| SharedError::NotSealed { path: path.to_owned() })?;
         Self::checked(map, Some(shape))
             .map_err(|source| SharedError::Header { path: path.to_owned(), source })
     }

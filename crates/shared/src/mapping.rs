@@ -28,10 +28,12 @@ const HUGE_PAGE: usize = 2 << 20;
 pub(crate) struct Mapping(Mapped);
 
 impl Mapping {
-    pub(crate) fn of_sealed(file: &File) -> io::Result<Self> {
-        let seals = rustix::fs::fcntl_get_seals(file)?;
-        assert!(seals.contains(SEALS), "only sealed files are mapped to read");
-        Mapped::new(file, ProtFlags::READ).map(Self)
+    /// `None` where the file is not sealed: it could change under its readers.
+    pub(crate) fn of_sealed(file: &File) -> io::Result<Option<Self>> {
+        if !rustix::fs::fcntl_get_seals(file).is_ok_and(|seals| seals.contains(SEALS)) {
+            return Ok(None);
+        }
+        Ok(Some(Self(Mapped::new(file, ProtFlags::READ)?)))
     }
 }
 
@@ -39,9 +41,8 @@ impl Deref for Mapping {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        // SAFETY: the file is mapped there for as long as `self` is, and has not become shorter or
-        // different since, which its seals see to.
-        unsafe { std::slice::from_raw_parts(self.0.start.as_ptr(), self.0.len) }
+        // SAFETY: the file is sealed.
+        unsafe { self.0.bytes() }
     }
 }
 
@@ -72,9 +73,8 @@ impl Deref for NewMapping {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        // SAFETY: the file is mapped there for as long as `self` is. It was made by this process a
-        // moment ago and is known to nobody else, so that nobody shortens it or writes to it.
-        unsafe { std::slice::from_raw_parts(self.0.start.as_ptr(), self.0.len) }
+        // SAFETY: the file was made by this process a moment ago and is known to nobody else.
+        unsafe { self.0.bytes() }
     }
 }
 
@@ -135,6 +135,15 @@ impl Mapped {
         Ok(mapped)
     }
 
+    /// The bytes of the file, which are there for as long as `self` is.
+    ///
+    /// # Safety
+    /// Nobody shortens the file meanwhile, or writes to it.
+    unsafe fn bytes(&self) -> &[u8] {
+        // SAFETY: all of the file is mapped there; the caller answers for the rest.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.len) }
+    }
+
     /// Takes memory for a `range` of the file, which begins at a huge page, in such pages where there
     /// are some.
     fn fill(&self, file: &File, range: Range<usize>) -> io::Result<()> {
@@ -171,11 +180,15 @@ fn too_large() -> io::Error {
 mod tests {
     use super::*;
 
+    fn memory_file() -> File {
+        let flags = rustix::fs::MemfdFlags::ALLOW_SEALING;
+        File::from(rustix::fs::memfd_create("mapping", flags).unwrap())
+    }
+
     #[test]
     fn mappings_start_at_huge_pages_and_show_the_whole_file() {
         for len in [1, 4096, HUGE_PAGE - 1, HUGE_PAGE, 2 * HUGE_PAGE + 4097] {
-            let flags = rustix::fs::MemfdFlags::ALLOW_SEALING;
-            let file = File::from(rustix::fs::memfd_create("mapping", flags).unwrap());
+            let file = memory_file();
             let mut new = NewMapping::allocate(&file, len as u64, 2).unwrap();
             assert_eq!(new.as_ptr().align_offset(HUGE_PAGE), 0);
             assert!(new.len() == len && new.iter().all(|&byte| byte == 0));
@@ -184,7 +197,7 @@ mod tests {
             }
             drop(new);
             rustix::fs::fcntl_add_seals(&file, SEALS).unwrap();
-            let sealed = Mapping::of_sealed(&file).unwrap();
+            let sealed = Mapping::of_sealed(&file).unwrap().expect("it is sealed");
             assert_eq!(sealed.as_ptr().align_offset(HUGE_PAGE), 0);
             assert!(sealed.len() == len);
             assert!(sealed.iter().enumerate().all(|(index, &byte)| byte == (index % 251) as u8));
@@ -192,10 +205,10 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "only sealed files are mapped to read")]
     fn a_file_that_could_change_is_not_mapped_to_read() {
-        let flags = rustix::fs::MemfdFlags::ALLOW_SEALING;
-        let file = File::from(rustix::fs::memfd_create("mapping", flags).unwrap());
-        let _ = Mapping::of_sealed(&file);
+        let file = memory_file();
+        assert!(Mapping::of_sealed(&file).unwrap().is_none());
+        rustix::fs::fcntl_add_seals(&file, SealFlags::SHRINK | SealFlags::GROW).unwrap();
+        assert!(Mapping::of_sealed(&file).unwrap().is_none());
     }
 }
