@@ -87,11 +87,12 @@ impl Assign for Fast<'_> {
     fn assign(&mut self, centroids: &[f64], labels: &mut [u32], clusters: &mut Clusters) -> u64 {
         let Self { simd, data, index, ref mut counters, .. } = *self;
         let known = std::mem::take(&mut self.known);
+        let look = Look { simd, data, centroids };
         let k = centroids.len() / data.rows.stride();
         let state = self.state.get_or_insert_with(|| State::new(data, index.as_ref(), k));
         state.travel.advance(simd, centroids);
         let usable = match (&mut state.stages, &index) {
-            (Some(stages), Some(index)) => stages.set(simd, index, data, centroids),
+            (Some(stages), Some(index)) => stages.set(look, index),
             _ => false,
         };
         for (block, labels) in labels.chunks_mut(BLOCK).enumerate() {
@@ -100,11 +101,7 @@ impl Assign for Fast<'_> {
             state.visits.clear();
             if known.is_empty() {
                 state.travel.reached(simd, &state.limits, rows, labels, &mut state.visits);
-                counters.rows_visited += state.visits.len() as u64;
-            } else {
-                counters.rows_visited += labels.len() as u64;
             }
-            let look = Look { simd, data, centroids };
             let mut settled = Settled {
                 start,
                 labels,
@@ -119,9 +116,11 @@ impl Assign for Fast<'_> {
                 } else {
                     // First centroids move too far for any lead to last.
                     settled.settle(row, label, &Lead::over_all(0.0));
+                    counters.rows_visited += 1;
                     counters.by_level[0] += 1;
                 }
             }
+            counters.rows_visited += state.visits.len() as u64;
             match (&mut state.stages, &index) {
                 (Some(stages), Some(index)) if usable => {
                     let mut task = Task { look, index, settled: &mut settled, counters };
@@ -198,7 +197,7 @@ impl Settled<'_> {
     }
 }
 
-/// What a decision by the definition looks at.
+/// What decisions are about; the definition looks at nothing else.
 #[derive(Clone, Copy)]
 struct Look<'l> {
     simd: Simd,

@@ -8,11 +8,10 @@ use super::kernel::ROWS;
 use super::planes::Planes;
 use super::weigh::{Batch, Bytes, Tile, by_anchors, by_planes};
 use super::{Look, Settled};
-use crate::data::Data;
 use crate::index::{Facts, IndexView};
 use crate::lloyd::Counters;
 use crate::rows::RowIndex;
-use crate::simd::{Simd, prefetch};
+use crate::simd::prefetch;
 
 /// Rows between asking for what is known of them and using it.
 const AHEAD: usize = 16;
@@ -91,10 +90,8 @@ impl Stages {
     /// A new iteration begins, with these centroids, `[k, stride]`. Returns whether they can be used.
     pub(super) fn set(
         &mut self,
-        simd: Simd,
+        Look { simd, data, centroids }: Look<'_>,
         index: &IndexView<'_>,
-        data: Data<'_>,
-        centroids: &[f64],
     ) -> bool {
         let k = self.centroids.k;
         self.whole = self.anchors.is_none()
