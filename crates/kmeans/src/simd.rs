@@ -124,13 +124,15 @@ macro_rules! multiversion {
 }
 pub(crate) use multiversion;
 
+/// Bytes of a cache line.
+pub(crate) const LINE: usize = 64;
+
 /// Asks for `values` to be in the cache soon. No result depends on it.
 #[inline]
 pub(crate) fn prefetch<T>(values: &[T]) {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        const LINE: usize = 64;
         let start: *const i8 = values.as_ptr().cast();
         let before = start.addr() % LINE;
         for offset in (0..before + size_of_val(values)).step_by(LINE) {

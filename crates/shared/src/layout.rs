@@ -230,14 +230,20 @@ impl Layout {
         let index = if header.components == 0 {
             None
         } else {
-            let varying = size(header.varying, shape.d)?;
-            let components = size(header.components, varying)?;
             let mut widths = [0; MAX_LEVELS];
             for (width, value) in widths.iter_mut().zip(header.widths) {
                 *width = size(value, file.len())?;
             }
-            let parts = [shape.n, shape.d, varying, components];
-            let layout = IndexLayout::from_parts(parts, widths).ok_or(HeaderError::Sections)?;
+            let layout = IndexLayout {
+                n: shape.n,
+                d: shape.d,
+                varying: size(header.varying, shape.d)?,
+                components: size(header.components, shape.d)?,
+                widths,
+            };
+            if !layout.is_sound() {
+                return Err(HeaderError::Sections);
+            }
             Some(IndexHeader { layout, unit: header.unit, defect: header.defect })
         };
         let layout = Self::new(shape, header.limbs as usize, index.map(|index| index.layout))

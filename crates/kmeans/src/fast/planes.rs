@@ -55,7 +55,7 @@ impl Products {
     /// for low with low ones.
     fn new(layout: &Layout, k: usize, both: bool) -> Self {
         let lines = layout.lines();
-        let all: usize = lines.iter().sum();
+        let all = layout.all_lines();
         let mut stretches = Vec::new();
         let mut first = 0;
         for (level, &lines) in lines.iter().enumerate().take(layout.levels()) {
@@ -133,7 +133,7 @@ impl Planes {
         Self {
             k,
             lanes,
-            bytes: Lines::zeros(2 * k * layout.lines().iter().sum::<usize>()),
+            bytes: Lines::zeros(2 * k * layout.all_lines()),
             high: Products::new(&layout, k, false),
             both: Products::new(&layout, k, true),
             squares: Lines::zeros(lanes),
@@ -159,7 +159,7 @@ impl Planes {
         let layout = index.layout;
         let stride = product.len() / self.k;
         let lines = layout.lines();
-        let all: usize = lines.iter().sum();
+        let all = layout.all_lines();
         let mut line_sums = Vec::with_capacity(2 * all);
         for (j, product) in product.chunks_exact(stride).enumerate() {
             let bytes = &mut self.bytes[2 * all * j..][..2 * all];

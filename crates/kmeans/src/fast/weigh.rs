@@ -5,8 +5,8 @@ use super::judge::{self, BLOWN, LEAST, ROUNDING, Ranges};
 use super::kernel::{self, OfRows, ROWS, RowLines};
 use super::lines::Lines;
 use super::planes::{Planes, Reference};
-use crate::index::{IndexView, LINE, MAX_LEVELS};
-use crate::simd::{Simd, multiversion};
+use crate::index::{IndexView, MAX_LEVELS};
+use crate::simd::{LINE, Simd, multiversion};
 
 /// The instruction set, once more: for what is called from inside.
 type Token = Simd;
@@ -74,7 +74,7 @@ pub(super) struct Tile {
 
 impl Tile {
     pub(super) fn new(index: &IndexView<'_>) -> Self {
-        let lines = index.layout.lines().iter().sum::<usize>();
+        let lines = index.layout.all_lines();
         Self {
             bytes: Lines::zeros(2 * lines),
             scales: [[0.0; ROWS]; MAX_LEVELS],

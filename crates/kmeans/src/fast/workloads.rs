@@ -5,10 +5,9 @@ use super::judge::{Ranges, Verdicts, judge};
 use super::kernel::{self, CentroidLine, LANES, ROWS, Reach, RowLines, Stretch, Sums, Taken, Then};
 use crate::distance::{self, Nearest};
 use crate::exact_sum::{Change, ExactSums, SumGrid};
-use crate::index::LINE;
 use crate::index::gemm::{self, PANEL};
 use crate::rows::{Magnitudes, Rows};
-use crate::simd::Simd;
+use crate::simd::{LINE, Simd};
 use std::hint::black_box;
 
 /// Columns, rows and centroids of every workload.

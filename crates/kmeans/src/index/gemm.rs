@@ -39,12 +39,8 @@ pub(crate) fn pack(matrix: &[f32], rows: usize, columns: usize, stride: usize) -
 
 /// The transpose of `matrix`, `[columns, places]`, as [`pack`] would do it, with row `i` of it in place
 /// `places[i]` of `rows`, and zeros in the others.
-pub(crate) fn pack_transposed(
-    matrix: &[f32],
-    columns: usize,
-    places: &[usize],
-    rows: usize,
-) -> Vec<f32> {
+pub(crate) fn pack_transposed(matrix: &[f32], places: &[usize], rows: usize) -> Vec<f32> {
+    let columns = matrix.len() / places.len();
     let mut packed = vec![0.0; rows * columns.next_multiple_of(PANEL)];
     for (column, values) in matrix.chunks_exact(places.len()).enumerate() {
         let panel = &mut packed[column / PANEL * rows * PANEL..][..rows * PANEL];
@@ -151,7 +147,7 @@ mod tests {
             (0..columns * inner).map(|i| b[i % inner * columns + i / inner]).collect();
         let packed = pack(&b, inner, columns, columns);
         let places: Vec<usize> = (0..inner).collect();
-        assert_eq!(packed, pack_transposed(&transposed, columns, &places, inner));
+        assert_eq!(packed, pack_transposed(&transposed, &places, inner));
         for simd in available() {
             let mut product = vec![0.0; m * 128];
             multiply(simd, &a, stride, inner, &packed, &mut product);

@@ -40,7 +40,7 @@ pub(crate) mod gemm;
 
 use crate::data::Data;
 use crate::rows::RowIndex;
-use crate::simd::{Simd, prefetch};
+use crate::simd::{LINE, Simd, prefetch};
 use crate::threads::side_by_side;
 use bytemuck::{Pod, Zeroable};
 use gemm::PANEL;
@@ -48,9 +48,6 @@ use serde::{Deserialize, Serialize};
 
 /// Most levels that coordinates are cut into.
 pub const MAX_LEVELS: usize = 3;
-
-/// Bytes of a cache line.
-pub(crate) const LINE: usize = 64;
 
 const _: () = assert!(size_of::<Facts>() <= LINE, "facts fit a line");
 
@@ -112,20 +109,18 @@ impl Layout {
         Self { n, d, varying: d, components, widths }
     }
 
-    /// As in a header; `None` where that is no layout.
+    /// Whether an index can have these parts: not every header is to be believed.
     #[must_use]
-    pub fn from_parts(
-        [n, d, varying, components]: [usize; 4],
-        widths: [usize; MAX_LEVELS],
-    ) -> Option<Self> {
-        let width = widths.iter().try_fold(0_usize, |sum, &width| sum.checked_add(width))?;
-        let is_layout = (1..=varying).contains(&components)
+    pub fn is_sound(&self) -> bool {
+        let Self { d, varying, components, widths, .. } = *self;
+        let width = widths.iter().try_fold(0_usize, |sum, &width| sum.checked_add(width));
+        (1..=varying).contains(&components)
             && varying <= d
-            && width == components.checked_next_multiple_of(GRAIN)?
+            && width.is_some()
+            && width == components.checked_next_multiple_of(GRAIN)
             && widths.iter().all(|width| width.is_multiple_of(GRAIN))
             && widths[0] > 0
-            && widths.is_sorted_by_key(|&width| width == 0);
-        is_layout.then_some(Self { n, d, varying, components, widths })
+            && widths.is_sorted_by_key(|&width| width == 0)
     }
 
     /// The same for rows of which only so many columns vary, which is one at least.
@@ -186,6 +181,11 @@ impl Layout {
         self.widths.map(|width| width.div_ceil(LINE))
     }
 
+    /// Lines that bytes of all levels take.
+    pub(crate) fn all_lines(&self) -> usize {
+        self.lines().iter().sum()
+    }
+
     /// Lines that a row takes in [`IndexView::deep`](field@IndexView::deep): high bytes of levels behind
     /// the first, and facts.
     #[must_use]
@@ -207,7 +207,7 @@ impl Layout {
     /// Bytes that a row takes in [`IndexView::low`](field@IndexView::low): whole lines, or less than one.
     #[must_use]
     pub fn low_width(&self) -> usize {
-        let all = self.lines().iter().sum::<usize>() * LINE;
+        let all = self.all_lines() * LINE;
         if all > LINE { all } else { self.widths[0] }
     }
 
@@ -358,7 +358,7 @@ impl Index {
             layout,
             unit,
             defect,
-            basis: gemm::pack_transposed(&vectors, layout.components, &columns, d),
+            basis: gemm::pack_transposed(&vectors, &columns, d),
             front: vec![0; layout.front_len()],
             deep: vec![Line([0; LINE]); layout.deep_len()],
             low: vec![0; layout.low_len()],

@@ -14,8 +14,7 @@
 mod x86;
 
 use super::anchors::{Movements, Note};
-use crate::index::LINE;
-use crate::simd::{Simd, SimdLevel};
+use crate::simd::{LINE, Simd, SimdLevel};
 
 /// Centroids to a group: the lanes of a register.
 pub(super) const LANES: usize = 16;
