@@ -1,0 +1,175 @@
+//! Which parts an index ([`super::Index`], [`super::IndexView`]) has, and how large they are.
+
+use super::gemm::PANEL;
+use super::{Facts, basis};
+use crate::simd::LINE;
+use serde::{Deserialize, Serialize};
+
+/// Most levels that coordinates are cut into.
+pub const MAX_LEVELS: usize = 3;
+
+/// Coordinates of a level are a multiple of this, padded with zeros.
+const GRAIN: usize = 16;
+
+/// Which parts an index has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Layout {
+    /// Number of rows.
+    pub n: usize,
+    /// Number of columns.
+    pub d: usize,
+    /// At least how many of them are not the same in all rows.
+    pub varying: usize,
+    /// Number of basis vectors: `varying`, or fewer.
+    pub components: usize,
+    /// Number of coordinates of each level, padding included; 0 for levels that are not there.
+    pub widths: [usize; MAX_LEVELS],
+}
+
+/// Below this many values, a run is over before an index pays.
+const SMALLEST: usize = 1 << 17;
+
+/// Up to this many columns, the basis is whole. Above, rotating rows would take longer than the
+/// runs that it saves.
+const WHOLE: usize = 1024;
+
+impl Layout {
+    /// The parts that pay for `n` rows of `d` columns; `None` where nothing does.
+    #[must_use]
+    pub fn choose(n: usize, d: usize) -> Option<Self> {
+        (n * d >= SMALLEST && n >= 1024).then(|| Self::of(n, d))
+    }
+
+    /// The parts for `n` rows of `d` columns, whether they pay or not.
+    #[must_use]
+    pub fn of(n: usize, d: usize) -> Self {
+        let components = if d <= WHOLE { d } else { basis::LEADING };
+        Self::with_components(n, d, components)
+    }
+
+    /// As [`Self::of`], with this many `components`.
+    #[must_use]
+    pub fn with_components(n: usize, d: usize, components: usize) -> Self {
+        let mut widths = [0; MAX_LEVELS];
+        let mut left = components.next_multiple_of(GRAIN);
+        for (width, most) in widths.iter_mut().zip([64, 192, usize::MAX]) {
+            // No level for a handful of coordinates.
+            *width = if left < most.saturating_add(most / 2) { left } else { most };
+            left -= *width;
+        }
+        Self { n, d, varying: d, components, widths }
+    }
+
+    /// Whether an index can have these parts: not every header is to be believed.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        let Self { d, varying, components, widths, .. } = *self;
+        let width = widths.iter().try_fold(0_usize, |sum, &width| sum.checked_add(width));
+        (1..=varying).contains(&components)
+            && varying <= d
+            && width.is_some()
+            && width == components.checked_next_multiple_of(GRAIN)
+            && widths.iter().all(|width| width.is_multiple_of(GRAIN))
+            && widths[0] > 0
+            && widths.is_sorted_by_key(|&width| width == 0)
+    }
+
+    /// The same for rows of which only so many columns vary, which is one at least.
+    pub(super) fn within(self, varying: usize) -> Self {
+        let components = self.components.min(varying);
+        let mut left = components.next_multiple_of(GRAIN);
+        let widths = self.widths.map(|width| {
+            let width = width.min(left);
+            left -= width;
+            width
+        });
+        Self { varying, components, widths, ..self }
+    }
+
+    /// Most bytes that `Index::build` has at a time, those of the index included.
+    #[must_use]
+    pub fn bytes_to_build(&self) -> u64 {
+        let Self { n, d, components, .. } = *self;
+        let sample = n.min(basis::SAMPLE).saturating_mul(d);
+        let vectors = components.saturating_mul(d);
+        // First the sample, turned and packed, and its covariance, twice; then the sample, and the
+        // index itself, whose coordinates take two bytes each.
+        let square = d.saturating_mul(d.next_multiple_of(PANEL)).saturating_mul(2);
+        let first = sample.saturating_mul(3).saturating_add(square);
+        let bytes = self.front_len().saturating_add(self.low_len());
+        let index = self.deep_len().saturating_mul(LINE).saturating_add(bytes);
+        let then = sample.saturating_add(index.div_ceil(size_of::<f32>()));
+        let values = first.max(then).saturating_add(vectors.saturating_mul(3));
+        (values as u64).saturating_mul(size_of::<f32>() as u64)
+    }
+
+    /// Number of levels.
+    #[must_use]
+    pub fn levels(&self) -> usize {
+        self.widths.iter().filter(|&&width| width > 0).count()
+    }
+
+    /// Coordinates of a row in all levels, padding included.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.widths.iter().sum()
+    }
+
+    /// Length of `IndexView::basis`: as those below, `usize::MAX` where it is more than that.
+    #[must_use]
+    pub fn basis_len(&self) -> usize {
+        self.d.saturating_mul(self.components.next_multiple_of(PANEL))
+    }
+
+    /// Length of `IndexView::front`.
+    #[must_use]
+    pub fn front_len(&self) -> usize {
+        self.n.saturating_mul(self.widths[0])
+    }
+
+    /// Lines that bytes of each level take.
+    pub(crate) fn lines(&self) -> [usize; MAX_LEVELS] {
+        self.widths.map(|width| width.div_ceil(LINE))
+    }
+
+    /// Lines that bytes of all levels take.
+    pub(crate) fn all_lines(&self) -> usize {
+        self.lines().iter().sum()
+    }
+
+    /// Lines that a row takes in `IndexView::deep`: high bytes of levels behind
+    /// the first, and facts.
+    #[must_use]
+    pub fn deep_lines(&self) -> usize {
+        let [_, levels @ ..] = self.lines();
+        let [_, widths @ ..] = self.widths;
+        // Facts have room behind the last bytes, or in a line of their own.
+        let last = widths.into_iter().rfind(|&width| width > 0).unwrap_or(LINE);
+        let is_room = last.next_multiple_of(LINE) - last >= size_of::<Facts>();
+        levels.iter().sum::<usize>() + usize::from(!is_room)
+    }
+
+    /// Length of `IndexView::deep`.
+    #[must_use]
+    pub fn deep_len(&self) -> usize {
+        self.n.saturating_mul(self.deep_lines())
+    }
+
+    /// Bytes that a row takes in `IndexView::low`: whole lines, or less than one.
+    #[must_use]
+    pub fn low_width(&self) -> usize {
+        let all = self.all_lines() * LINE;
+        if all > LINE { all } else { self.widths[0] }
+    }
+
+    /// Length of `IndexView::low`.
+    #[must_use]
+    pub fn low_len(&self) -> usize {
+        self.n.saturating_mul(self.low_width())
+    }
+
+    /// Whether rows have nothing outside the basis.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.components == self.varying
+    }
+}

@@ -1,0 +1,154 @@
+//! Rows' coordinates along the basis, and rounding them to bytes.
+
+use super::gemm;
+use super::layout::{Layout, MAX_LEVELS};
+use super::{BIAS, Facts, Line, TINY, rotation_error, up};
+use crate::data::Data;
+use crate::rows::RowIndex;
+use crate::simd::{LINE, Simd};
+
+/// The largest `|q|`: its high byte, rounded, is at most 127.
+const LARGEST: f32 = (127 * 256) as f32;
+
+/// Some coordinates as integers.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Quantised {
+    /// What high bytes are multiples of.
+    pub(crate) scale: f32,
+    /// The squared errors of high bytes alone, and of both.
+    pub(crate) square_error: f64,
+    pub(crate) fine_square_error: f64,
+}
+
+/// `values` as multiples of one scale, in a high and a low byte each, of which `write` gets the
+/// place, the high, and the low.
+pub(crate) fn quantise(values: &[f32], mut write: impl FnMut(usize, i32, i32)) -> Quantised {
+    let largest = values.iter().fold(0.0_f32, |a, x| a.max(x.abs()));
+    let scale = up(f64::from(largest) / f64::from(LARGEST));
+    if scale < f32::MIN_POSITIVE * 256.0 || !scale.is_finite() {
+        let square = values.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
+        (0..values.len()).for_each(|at| write(at, 0, 0));
+        return Quantised { scale: 0.0, square_error: square, fine_square_error: square };
+    }
+    let inverse = 1.0 / scale;
+    let (mut errors, mut fine_errors) = (0.0, 0.0);
+    for (at, &value) in values.iter().enumerate() {
+        // Adding and subtracting 1.5 * 2^23 rounds, as the number is far below it.
+        let q = ((value * inverse + 12_582_912.0) - 12_582_912.0) as i32;
+        let q = q.clamp(-(LARGEST as i32), LARGEST as i32);
+        let high = (q + BIAS) >> 8;
+        write(at, high, q - 256 * high);
+        let off = |q: i32| (f64::from(value) - f64::from(scale) * f64::from(q)).powi(2);
+        errors += off(256 * high);
+        fine_errors += off(q);
+    }
+    Quantised { scale: 256.0 * scale, square_error: errors, fine_square_error: fine_errors }
+}
+
+/// `(x - m) * unit` of a row, rounded to binary32, without padding.
+pub(super) fn centre(data: Data<'_>, unit: f64, row: usize, centred: &mut [f32]) {
+    let values = data.rows.row(RowIndex::new(row));
+    for (centred, (&x, &m)) in centred.iter_mut().zip(values.iter().zip(data.center)) {
+        *centred = ((f64::from(x) - m) * unit) as f32;
+    }
+}
+
+/// All that rotating some rows needs.
+pub(super) struct Rotation<'a> {
+    pub(super) simd: Simd,
+    pub(super) data: Data<'a>,
+    pub(super) unit: f64,
+    pub(super) defect: f64,
+    pub(super) layout: Layout,
+    pub(super) basis: &'a [f32],
+}
+
+/// What belongs to some rows.
+pub(super) struct Parts<'a> {
+    pub(super) front: &'a mut [u8],
+    pub(super) deep: &'a mut [Line],
+    pub(super) low: &'a mut [u8],
+}
+
+impl Rotation<'_> {
+    /// Writes the coordinates and facts of `rows` into `parts`.
+    pub(super) fn rotate(&self, rows: std::ops::Range<usize>, parts: Parts<'_>) {
+        /// Rows rotated at a time: a multiple of what the product takes at once.
+        const BLOCK: usize = 96;
+        let Parts { front, deep, low } = parts;
+        let (deep_lines, low_width) = (self.layout.deep_lines(), self.layout.low_width());
+        let Layout { d, widths, .. } = self.layout;
+        let width = self.basis.len() / d;
+        let mut block = vec![0.0; BLOCK * d];
+        let mut product = vec![0.0; BLOCK * width];
+        for start in rows.clone().step_by(BLOCK) {
+            let count = BLOCK.min(rows.end - start);
+            for (row, values) in block.chunks_exact_mut(d).take(count).enumerate() {
+                centre(self.data, self.unit, start + row, values);
+            }
+            let product = &mut product[..count * width];
+            gemm::multiply(self.simd, &block[..count * d], d, d, self.basis, product);
+            for (row, product) in product.chunks_exact(width).enumerate() {
+                let at = start + row - rows.start;
+                let own = Parts {
+                    front: &mut front[at * widths[0]..][..widths[0]],
+                    deep: &mut deep[at * deep_lines..][..deep_lines],
+                    low: &mut low[at * low_width..][..low_width],
+                };
+                self.write(start + row, product, own);
+            }
+        }
+    }
+
+    /// Writes the coordinates and facts of a `row`, of which `product` is the product with the basis.
+    fn write(&self, row: usize, product: &[f32], parts: Parts<'_>) {
+        let Layout { components, widths, .. } = self.layout;
+        let Parts { front, deep, low } = parts;
+        let deep: &mut [u8] = bytemuck::cast_slice_mut(deep);
+        let mut found = [Quantised::default(); MAX_LEVELS];
+        let mut squares = [0.0; MAX_LEVELS];
+        // Where there is nothing, bytes are 0 with the bias.
+        front.fill(BIAS as u8);
+        deep.fill(BIAS as u8);
+        low.fill(BIAS as u8);
+        let lines = self.layout.lines();
+        let (mut first, mut first_line) = (0, 0);
+        for (level, &width) in widths.iter().enumerate().take(self.layout.levels()) {
+            let values = &product[first.min(components)..(first + width).min(components)];
+            let low = &mut low[first_line * LINE..];
+            let high =
+                if level == 0 { &mut *front } else { &mut deep[(first_line - lines[0]) * LINE..] };
+            found[level] = quantise(values, |at, value, rest| {
+                high[at] = (value + BIAS) as u8;
+                low[at] = (rest + BIAS) as u8;
+            });
+            squares[level] = values.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
+            first += width;
+            first_line += lines[level];
+        }
+        let norm = self.data.spread[row].sqrt() * self.unit * (1.0 + 1e-9);
+        let rotation = self.defect * (1.0 + self.defect) * norm
+            + rotation_error(&self.layout, self.defect) * norm
+            + TINY;
+        let errors =
+            |of: fn(&Quantised) -> f64| found.iter().map(of).sum::<f64>().sqrt() + rotation;
+        let fine_error = errors(|level| level.fine_square_error);
+        let mut outside = 0.0;
+        if !self.layout.is_whole() {
+            let inside = (squares.iter().sum::<f64>().sqrt() * (1.0 - 1e-9) - rotation).max(0.0);
+            outside = (norm * norm - inside * inside).max(0.0);
+        }
+        let tail = (outside + squares[1..].iter().sum::<f64>()).sqrt() + rotation;
+        let known = Facts {
+            scales: found.map(|level| level.scale),
+            norm: up(norm),
+            tail: up(tail * (1.0 + 1e-9)),
+            outside: up(outside.sqrt() * (1.0 + 1e-9)),
+            front_error: up((found[0].square_error.sqrt() + rotation) * (1.0 + 1e-9)),
+            error: up(errors(|level| level.square_error) * (1.0 + 1e-9)),
+            fine_error: up(fine_error * (1.0 + 1e-9)),
+        };
+        let facts = deep.len() - size_of::<Facts>();
+        deep[facts..].copy_from_slice(bytemuck::bytes_of(&known));
+    }
+}
