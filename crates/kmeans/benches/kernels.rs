@@ -32,3 +32,8 @@ fn avx2(bencher: Bencher<'_, '_>, work: &str) {
 fn avx512(bencher: Bencher<'_, '_>, work: &str) {
     measure(bencher, work, SimdLevel::Avx512);
 }
+
+#[divan::bench(args = NAMES)]
+fn amx(bencher: Bencher<'_, '_>, work: &str) {
+    measure(bencher, work, SimdLevel::Amx);
+}

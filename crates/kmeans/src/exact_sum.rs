@@ -12,9 +12,8 @@
 //! Ogita, Oishi 2008, "Accurate floating-point summation, part I"). It needs nothing but additions,
 //! so it vectorises everywhere. The sum is rounded to binary64 only when it is read.
 
-use crate::rows::{LANES, Magnitudes, RowIndex, Rows};
+use crate::rows::{Magnitudes, RowIndex, Rows};
 use crate::simd::{Simd, multiversion, prefetch};
-use std::ops::Range;
 
 /// Bits that a binary64 holds.
 const PRECISION: i32 = f64::MANTISSA_DIGITS as i32;
@@ -22,9 +21,8 @@ const PRECISION: i32 = f64::MANTISSA_DIGITS as i32;
 /// No data needs more: binary32 spans 277 bits, and 2³² rows leave 20 or more to a limb.
 pub const MAX_LIMBS: usize = 14;
 
-/// Bytes that the columns of all sums take that are worked on at a time, and fewest columns.
-const TILE: usize = 24 << 10;
-const NARROWEST: usize = 32;
+/// Columns that are added up at a time.
+const TILE: usize = 256;
 
 /// Rows between asking for values and using them.
 const AHEAD: usize = 6;
@@ -147,23 +145,14 @@ impl ExactSums {
         subtract_row(simd, &grid, row, sum);
     }
 
-    /// Takes rows out of sums and adds them to others, a few columns at a time: those of all sums
-    /// stay in the nearest cache, however many rows there are.
-    pub(crate) fn exchange_all(&mut self, simd: Simd, rows: Rows<'_>, changes: &[Change]) {
-        let sums = self.values.len() / self.stride;
-        let width = (TILE / (sums * size_of::<f64>())).next_multiple_of(LANES).max(NARROWEST);
-        for first in (0..self.stride).step_by(width) {
-            let columns = first..self.stride.min(first + width);
-            exchange_columns(simd, self, rows, changes, columns);
+    /// Takes rows out of sums and adds them to others. Sorts `changes` by both: rows that go the same way
+    /// are added up first, some columns at a time, so that few sums are in use.
+    pub(crate) fn exchange_all(&mut self, simd: Simd, rows: Rows<'_>, changes: &mut [Change]) {
+        changes.sort_unstable_by_key(|change| (change.from, change.to, change.row));
+        let is_same_way = |a: &Change, b: &Change| (a.from, a.to) == (b.from, b.to);
+        for way in changes.chunk_by(is_same_way) {
+            exchange_way(simd, self, rows, way);
         }
-    }
-
-    /// One sum's limbs, `[limbs, stride]`, and another's.
-    #[inline]
-    fn two_mut(&mut self, from: u32, to: u32) -> [&mut [f64]; 2] {
-        let length = self.grid.limbs * self.stride;
-        let [from, to] = [from, to].map(|j| j as usize * length..(j as usize + 1) * length);
-        self.values.get_disjoint_mut([from, to]).expect("two different sums")
     }
 
     /// Adds the sums of `other`, made for the same grid, `k` and stride.
@@ -244,20 +233,13 @@ fn two_sum(a: f64, b: f64) -> (f64, f64) {
 
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
-fn cut_into(
-    grid: &SumGrid,
-    row: &[f32],
-    stride: usize,
-    first: usize,
-    sum: &mut [f64],
-    apply: impl Fn(&mut f64, f64),
-) {
+fn cut_into(grid: &SumGrid, row: &[f32], sum: &mut [f64], apply: impl Fn(&mut f64, f64)) {
     match grid.cutters() {
-        [] => row.iter().zip(&mut sum[first..]).for_each(|(&x, sum)| apply(sum, f64::from(x))),
+        [] => row.iter().zip(sum).for_each(|(&x, sum)| apply(sum, f64::from(x))),
         // The usual case, in one pass over the row.
         &[cutter] => {
-            let (high, low) = sum.split_at_mut(stride);
-            for ((&x, high), low) in row.iter().zip(&mut high[first..]).zip(&mut low[first..]) {
+            let (high, low) = sum.split_at_mut(row.len());
+            for ((&x, high), low) in row.iter().zip(high).zip(low) {
                 let x = f64::from(x);
                 let cut = (x + cutter) - cutter;
                 apply(high, cut);
@@ -265,14 +247,14 @@ fn cut_into(
             }
         }
         cutters => {
-            for (column, &x) in (first..).zip(row) {
+            for (column, &x) in row.iter().enumerate() {
                 let mut rest = f64::from(x);
                 for (limb, cutter) in cutters.iter().enumerate() {
                     let cut = (rest + cutter) - cutter;
-                    apply(&mut sum[limb * stride + column], cut);
+                    apply(&mut sum[limb * row.len() + column], cut);
                     rest -= cut;
                 }
-                apply(&mut sum[cutters.len() * stride + column], rest);
+                apply(&mut sum[cutters.len() * row.len() + column], rest);
             }
         }
     }
@@ -281,74 +263,60 @@ fn cut_into(
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
 fn add_body<const B: usize>(grid: &SumGrid, row: &[f32], sum: &mut [f64]) {
-    cut_into(grid, row, row.len(), 0, sum, |sum, limb| *sum += limb);
+    cut_into(grid, row, sum, |sum, limb| *sum += limb);
 }
 
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
 fn subtract_body<const B: usize>(grid: &SumGrid, row: &[f32], sum: &mut [f64]) {
-    cut_into(grid, row, row.len(), 0, sum, |sum, limb| *sum -= limb);
+    cut_into(grid, row, sum, |sum, limb| *sum -= limb);
 }
 
 multiversion! {
-    /// As [`ExactSums::exchange_all`], of some `columns`.
-    fn exchange_columns = exchange_columns_body(
-        sums: &mut ExactSums, rows: Rows<'_>, changes: &[Change], columns: Range<usize>,
-    )
+    /// As [`ExactSums::exchange_all`], of changes that are all the same way.
+    fn exchange_way = exchange_way_body(sums: &mut ExactSums, rows: Rows<'_>, way: &[Change])
 }
 
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
-fn exchange_columns_body<const B: usize>(
-    sums: &mut ExactSums,
-    rows: Rows<'_>,
-    changes: &[Change],
-    columns: Range<usize>,
-) {
+fn exchange_way_body<const B: usize>(sums: &mut ExactSums, rows: Rows<'_>, way: &[Change]) {
     let (grid, stride) = (sums.grid, sums.stride);
-    let values = |change: &Change| &rows.row(RowIndex::new(change.row as usize))[columns.clone()];
-    for (at, change) in changes.iter().enumerate() {
-        if let Some(next) = changes.get(at + AHEAD) {
-            prefetch(values(next));
-        }
-        let row = values(change);
-        let (from, to) = match change.from {
-            Change::NOWHERE => (&mut [][..], sums.sum_mut(change.to as usize)),
-            from => {
-                let [from, to] = sums.two_mut(from, change.to);
-                (from, to)
-            }
-        };
-        if let &[cutter] = grid.cutters() {
-            // The usual case, in one pass over the row.
-            let (to_high, to_low) = to.split_at_mut(stride);
-            let to = to_high[columns.clone()].iter_mut().zip(&mut to_low[columns.clone()]);
-            if from.is_empty() {
-                for (&x, (high, low)) in row.iter().zip(to) {
-                    let x = f64::from(x);
-                    let cut = (x + cutter) - cutter;
-                    *high += cut;
-                    *low += x - cut;
-                }
-            } else {
-                let (from_high, from_low) = from.split_at_mut(stride);
-                let from =
-                    from_high[columns.clone()].iter_mut().zip(&mut from_low[columns.clone()]);
-                for (&x, ((from_high, from_low), (high, low))) in row.iter().zip(from.zip(to)) {
-                    let x = f64::from(x);
-                    let cut = (x + cutter) - cutter;
-                    *from_high -= cut;
-                    *high += cut;
-                    *from_low -= x - cut;
-                    *low += x - cut;
-                }
-            }
-        } else {
-            cut_into(&grid, row, stride, columns.start, to, |sum, limb| *sum += limb);
-            if !from.is_empty() {
-                cut_into(&grid, row, stride, columns.start, from, |sum, limb| *sum -= limb);
+    let Some(&Change { from, to, .. }) = way.first() else { return };
+    let values = |change: &Change| rows.row(RowIndex::new(change.row as usize));
+    let &[cutter] = grid.cutters() else {
+        for change in way {
+            cut_into(&grid, values(change), sums.sum_mut(to as usize), |sum, limb| *sum += limb);
+            if from != Change::NOWHERE {
+                let sum = sums.sum_mut(from as usize);
+                cut_into(&grid, values(change), sum, |sum, limb| *sum -= limb);
             }
         }
+        return;
+    };
+    // The usual case.
+    for first in (0..stride).step_by(TILE) {
+        let columns = first..stride.min(first + TILE);
+        let (mut highs, mut lows) = ([0.0; TILE], [0.0; TILE]);
+        for (at, change) in way.iter().enumerate() {
+            if let Some(next) = way.get(at + AHEAD) {
+                prefetch(&values(next)[columns.clone()]);
+            }
+            let row = &values(change)[columns.clone()];
+            for ((&x, high), low) in row.iter().zip(&mut highs).zip(&mut lows) {
+                let x = f64::from(x);
+                let cut = (x + cutter) - cutter;
+                *high += cut;
+                *low += x - cut;
+            }
+        }
+        if from != Change::NOWHERE {
+            let (high, low) = sums.sum_mut(from as usize).split_at_mut(stride);
+            high[columns.clone()].iter_mut().zip(&highs).for_each(|(sum, way)| *sum -= way);
+            low[columns.clone()].iter_mut().zip(&lows).for_each(|(sum, way)| *sum -= way);
+        }
+        let (high, low) = sums.sum_mut(to as usize).split_at_mut(stride);
+        high[columns.clone()].iter_mut().zip(&highs).for_each(|(sum, way)| *sum += way);
+        low[columns].iter_mut().zip(&lows).for_each(|(sum, way)| *sum += way);
     }
 }
 
@@ -417,10 +385,11 @@ mod tests {
             let grid = SumGrid::for_rows(all.len(), Magnitudes::of(&all));
             let expected = rounded_exactly(&values);
             for simd in available() {
-                // One column of interest; the rest of the row is there for the vector code. So many
-                // sums that columns are gone through in several tiles.
-                let (k, width) = (40, 96);
-                let row = |x: f32| [x; 96];
+                // One column of interest; the rest of the row is there for the vector code, and so wide
+                // that columns are gone through in several tiles.
+                const WIDTH: usize = TILE + 96;
+                let (k, width) = (3, WIDTH);
+                let row = |x: f32| [x; WIDTH];
                 let mut forward = ExactSums::new(grid, k, width);
                 for &x in &all { forward.add(simd, 1, &row(x)); }
                 for &x in &removed { forward.subtract(simd, 1, &row(x)); }
@@ -430,10 +399,10 @@ mod tests {
                 let changes = |from, to| -> Vec<Change> {
                     (0..values.len() as u32).rev().map(|row| Change { row, from, to }).collect()
                 };
-                backward.exchange_all(simd, rows, &changes(Change::NOWHERE, 0));
-                backward.exchange_all(simd, rows, &changes(0, 1));
+                backward.exchange_all(simd, rows, &mut changes(Change::NOWHERE, 0));
+                backward.exchange_all(simd, rows, &mut changes(0, 1));
                 prop_assert_eq!(&forward, &backward);
-                let mut mean = [0.0; 96];
+                let mut mean = [0.0; WIDTH];
                 forward.mean(1, 1, &mut mean);
                 for mean in mean {
                     prop_assert_eq!(mean.to_bits(), (expected + 0.0).to_bits(), "{} {}", mean, expected);

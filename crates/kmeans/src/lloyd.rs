@@ -118,7 +118,7 @@ impl Clusters {
     }
 
     /// Moves rows from one cluster to another.
-    pub(crate) fn exchange_all(&mut self, rows: Rows<'_>, changes: &[Change]) {
+    pub(crate) fn exchange_all(&mut self, rows: Rows<'_>, changes: &mut [Change]) {
         self.sums.exchange_all(self.simd, rows, changes);
         for change in changes {
             if change.from != Change::NOWHERE {

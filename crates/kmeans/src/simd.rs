@@ -17,11 +17,14 @@ pub enum SimdLevel {
     /// x86-64 with AVX-512 F, DQ, BW, VL and VNNI (Intel since 2019, AMD since 2022): 512-bit
     /// registers.
     Avx512,
+    /// The same with AMX-INT8 (Intel's servers since 2023), where the system lets this process use it:
+    /// products of whole blocks of bytes.
+    Amx,
 }
 
 impl SimdLevel {
     /// All levels, lowest first.
-    pub const ALL: [Self; 3] = [Self::Portable, Self::Avx2, Self::Avx512];
+    pub const ALL: [Self; 4] = [Self::Portable, Self::Avx2, Self::Avx512, Self::Amx];
 
     fn is_available(self) -> bool {
         match self {
@@ -36,6 +39,10 @@ impl SimdLevel {
                     && is_x86_feature_detected!("avx512vl")
                     && is_x86_feature_detected!("avx512vnni")
             }
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            Self::Amx => Self::Avx512.is_available() && amx::may_be_used(),
+            #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
+            Self::Amx => false,
             #[cfg(not(target_arch = "x86_64"))]
             Self::Avx2 | Self::Avx512 => false,
         }
@@ -48,6 +55,7 @@ impl fmt::Display for SimdLevel {
             Self::Portable => "portable",
             Self::Avx2 => "avx2",
             Self::Avx512 => "avx512",
+            Self::Amx => "amx",
         })
     }
 }
@@ -87,6 +95,35 @@ impl Simd {
     }
 }
 
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod amx {
+    use std::arch::x86_64::{__cpuid, __cpuid_count};
+    use std::sync::LazyLock;
+
+    /// Whether this processor has AMX-TILE and AMX-INT8, and the system saves its registers for this
+    /// process, which it has to be asked for once.
+    pub(super) fn may_be_used() -> bool {
+        /// Features 24 and 25 of `EDX` in leaf 7.
+        const TILE_AND_INT8: u32 = 3 << 24;
+        /// Of Linux' `asm/prctl.h`; and the number of the registers' state.
+        const ARCH_REQ_XCOMP_PERM: libc::c_long = 0x1023;
+        const XFEATURE_XTILEDATA: libc::c_long = 18;
+        static MAY: LazyLock<bool> = LazyLock::new(|| {
+            let has =
+                __cpuid(0).eax >= 7 && __cpuid_count(7, 0).edx & TILE_AND_INT8 == TILE_AND_INT8;
+            has && {
+                #[expect(unsafe_code, reason = "a system call that no crate wraps")]
+                // SAFETY: it takes two numbers, and writes no memory of this process.
+                let refused = unsafe {
+                    libc::syscall(libc::SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA)
+                };
+                refused == 0
+            }
+        });
+        *MAY
+    }
+}
+
 /// Compiles an `#[inline(always)]` function once for each [`SimdLevel`] and makes a dispatcher.
 ///
 /// `multiversion! { fn name = body(args…) -> Ret }` defines `fn name(simd: Simd, args…) -> Ret`,
@@ -112,7 +149,9 @@ macro_rules! multiversion {
                 #[cfg(target_arch = "x86_64")]
                 #[expect(unsafe_code, reason = "calls a function compiled for more instructions")]
                 // SAFETY: `simd` can only be made where the processor has these instructions.
-                $crate::simd::SimdLevel::Avx512 => unsafe { avx512($($arg),*) },
+                $crate::simd::SimdLevel::Avx512 | $crate::simd::SimdLevel::Amx => unsafe {
+                    avx512($($arg),*)
+                },
                 #[cfg(target_arch = "x86_64")]
                 #[expect(unsafe_code, reason = "calls a function compiled for more instructions")]
                 // SAFETY: `simd` can only be made where the processor has these instructions.

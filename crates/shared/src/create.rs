@@ -261,6 +261,6 @@ fn add_index(file: &mut NewMapping, layout: &Layout, index: &Index) -> IndexHead
     write(Section::Basis, bytemuck::cast_slice(&index.basis));
     write(Section::Front, &index.front);
     write(Section::Deep, bytemuck::cast_slice(&index.deep));
-    write(Section::Low, &index.low);
+    write(Section::Low, bytemuck::cast_slice(&index.low));
     IndexHeader { layout: index.layout, unit: index.unit, defect: index.defect }
 }

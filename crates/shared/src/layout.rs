@@ -4,7 +4,7 @@
 //! 0      Header: magic, version, shape, section table, checksums; padded to 4,096 bytes
 //! 4096   sections, each at a multiple of 64: rows f32 [n, stride], center f64 [stride],
 //!        spread f64 [n], spread_cumulative f64 [n], cutters f64 [limbs - 1];
-//!        where there is an index: basis f32, front u8, deep in blocks of 64 bytes, low u8
+//!        where there is an index: basis f32, front u8, deep and low in blocks of 64 bytes
 //! ```
 
 use bytemuck::{Pod, Zeroable};
@@ -151,7 +151,7 @@ impl Layout {
             bytes(index.map_or(0, |index| index.basis_len()), size_of::<f32>())?,
             index.map_or(0, |index| index.front_len()),
             bytes(index.map_or(0, |index| index.deep_len()), size_of::<Line>())?,
-            index.map_or(0, |index| index.low_len()),
+            bytes(index.map_or(0, |index| index.low_len()), size_of::<Line>())?,
         ];
         let mut sections = [Place { offset: 0, len: 0 }; SECTIONS];
         let mut end = HEADER_LEN;

@@ -73,7 +73,7 @@ impl SharedMap {
             basis: bytemuck::cast_slice(section(Section::Basis)),
             front: section(Section::Front),
             deep: bytemuck::cast_slice(section(Section::Deep)),
-            low: section(Section::Low),
+            low: bytemuck::cast_slice(section(Section::Low)),
         })
     }
 

@@ -12,10 +12,13 @@
 //! which only norms are known. Errors are relative to movements, which become small; so a byte for
 //! each leading coordinate is enough.
 //!
-//! The scores that are kept are *lower bounds*, but for some lanes, the row's `sharp` ones, in which
-//! they are upper bounds too. Those alone can be found nearest by an anchor. A common offset of all
-//! of a row's scores means nothing, as only differences are compared, except for the row's own
-//! distance, for which `base` has room.
+//! The scores that are kept are *lower bounds*. How far upper bounds may be above them is known for all
+//! lanes together, and for some, the row's `sharp` ones, more closely: for the one that was nearest, which
+//! a row's errors are measured from, or for all those that the definition was asked about. A common
+//! offset of all of a row's scores means nothing, as only differences are compared, except for the row's
+//! own distance, for which `base` has room.
+//!
+//! Rows with anchors of the same iteration share a table of movements, so they are decided together.
 //!
 //! # Rounding
 //!
@@ -31,9 +34,8 @@
 
 use super::centroids::{Centroids, UNDERFLOW};
 use super::judge::{BLOWN, ROUNDING, Ranges};
-use super::kernel::{FOUR, LANES, Lanes, Sums32};
+use super::kernel::{FOUR, GroupLine, LANES, Lanes, Sums32};
 use super::lines::Lines;
-use super::weigh::Bytes;
 use crate::index::{BIAS, Facts, IndexView, up};
 use crate::simd::{Simd, multiversion, prefetch};
 use bytemuck::{Pod, Zeroable};
@@ -53,7 +55,7 @@ const FAR: f32 = 1e30;
 const MEASURE: usize = 8;
 
 /// Most groups of lanes: their sharp ones fill a note.
-const MOST_GROUPS: usize = 16;
+const MOST_GROUPS: usize = 18;
 
 /// What is known of a row before it is looked at: a cache line.
 #[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
@@ -66,12 +68,11 @@ pub(super) struct Note {
     pub(super) error: f32,
     /// What a score and the squared norm have to be blown up by to bound the squared distance.
     pub(super) base: f32,
-    /// The iteration that scores are of is `slot`'s, as long as that is of this generation.
-    slot: u32,
-    generation: u32,
-    /// How far the upper bound of a sharp score may be above the lower one.
+    /// How far upper bounds of scores may be above lower ones;
     pub(super) blur: f32,
-    /// A bit for each lane whose score is an upper bound too.
+    /// and those of sharp lanes.
+    pub(super) sharp_blur: f32,
+    /// A bit for each sharp lane.
     pub(super) sharp: [u16; MOST_GROUPS],
 }
 
@@ -84,18 +85,23 @@ pub(super) struct Anchors {
     groups: usize,
     /// `[n, 1 + groups]`: the note, and scores of all lanes.
     records: Lines<Line>,
+    /// The iteration that each row's scores are of, from 1; 0 where nothing is known.
+    iterations: Vec<u32>,
     slots: Vec<Slot>,
-    /// The last of these is of no iteration: all that it says is that nothing is known.
+    /// The slot of every iteration so far; that behind the last where it has none any more.
+    slot_of: Vec<u8>,
+    /// One for each slot; that behind the last says that nothing is known.
     tables: Vec<Table>,
     /// The slot of this iteration.
     now: usize,
-    iteration: usize,
 }
 
+const _: () = assert!(SLOTS < u8::MAX as usize, "numbers of slots fit a byte");
+
 /// Centroids as they were in an iteration.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 struct Slot {
-    generation: u32,
+    iteration: usize,
     /// How many anchors are of it.
     count: usize,
     centroids: Option<Centroids>,
@@ -103,11 +109,22 @@ struct Slot {
     tails: Vec<f64>,
 }
 
+/// Rows sorted by the slot of what is known of them.
+#[derive(Debug, Default)]
+pub(super) struct BySlot {
+    pub(super) rows: Vec<u32>,
+    /// Where each was before.
+    pub(super) places: Vec<u32>,
+    /// Where those of each slot end, of which nothing is known last.
+    pub(super) ends: Vec<usize>,
+    slots: Vec<u8>,
+}
+
 /// How centroids have moved since an iteration.
 #[derive(Debug, Clone)]
 pub(super) struct Table {
     /// Movements of leading coordinates, and what sums with them start with.
-    bytes: Lines<i8>,
+    bytes: Lines<GroupLine>,
     starts: Vec<Sums32>,
     pub(super) lanes: Vec<Movements>,
 }
@@ -129,9 +146,9 @@ pub(super) struct Movements {
 }
 
 impl Table {
-    fn new(groups: usize, front: usize) -> Self {
+    fn new(groups: usize, lines: usize) -> Self {
         Self {
-            bytes: Lines::zeros(groups * front * LANES),
+            bytes: Lines::zeros(groups * lines),
             starts: vec![[0; LANES]; groups],
             lanes: vec![Movements::default(); groups],
         }
@@ -140,9 +157,9 @@ impl Table {
     /// The bytes of a group, and what sums with them start with.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
-    pub(super) fn group(&self, group: usize) -> (&[i8], &Sums32) {
-        let length = self.bytes.len() / self.starts.len();
-        (&self.bytes[group * length..][..length], &self.starts[group])
+    pub(super) fn group(&self, group: usize) -> (&[GroupLine], &Sums32) {
+        let lines = self.bytes.len() / self.starts.len();
+        (&self.bytes[group * lines..][..lines], &self.starts[group])
     }
 }
 
@@ -156,27 +173,24 @@ impl Anchors {
         }
         let records = Lines::zeros(layout.n * (1 + groups));
         let slots = (ROOM / (lanes * layout.d * size_of::<f32>())).clamp(FEWEST, SLOTS);
-        let mut tables = vec![Table::new(groups, layout.widths[0]); slots + 1];
+        let mut tables = vec![Table::new(groups, layout.lines()[0]); slots + 1];
         for lanes in &mut tables[slots].lanes {
             lanes.rounding = [FAR; LANES];
         }
         Some(Self {
             groups,
             records,
-            // No note is of generation 1 yet.
-            slots: vec![
-                Slot { generation: 1, count: 0, centroids: None, tails: Vec::new() };
-                slots
-            ],
+            iterations: vec![0; layout.n],
+            slots: vec![Slot::default(); slots],
+            slot_of: vec![slots as u8],
             tables,
             now: 0,
-            iteration: 0,
         })
     }
 
     /// A new iteration begins, with these centroids.
     pub(super) fn advance(&mut self, simd: Simd, centroids: &Centroids) {
-        self.iteration += 1;
+        let iteration = self.slot_of.len();
         let before = self.now;
         let mut steps = vec![0.0; centroids.k];
         if let Some(last) = &self.slots[before].centroids {
@@ -189,7 +203,7 @@ impl Anchors {
                 slot.tails.copy_from_slice(&steps);
                 continue;
             }
-            let is_due = (self.iteration + at).is_multiple_of(MEASURE);
+            let is_due = (iteration + at).is_multiple_of(MEASURE);
             let whole = is_due.then(|| then.distances(simd, centroids));
             for (tail, step) in slot.tails.iter_mut().zip(&steps) {
                 *tail = (*tail + step) * (1.0 + 1e-12);
@@ -201,7 +215,9 @@ impl Anchors {
             (0..self.slots.len()).min_by_key(|&at| self.slots[at].count).expect("there are slots");
         self.now = fewest;
         let slot = &mut self.slots[fewest];
-        slot.generation += 1;
+        self.slot_of[slot.iteration] = self.tables.len() as u8 - 1;
+        self.slot_of.push(fewest as u8);
+        slot.iteration = iteration;
         slot.count = 0;
         slot.tails.clear();
         slot.tails.resize(centroids.k, 0.0);
@@ -213,8 +229,8 @@ impl Anchors {
 
     /// What is known so far cannot be used any more.
     pub(super) fn forget(&mut self) {
+        self.slot_of.fill(self.slots.len() as u8);
         for slot in &mut self.slots {
-            slot.generation += 1;
             slot.count = 0;
         }
     }
@@ -224,13 +240,44 @@ impl Anchors {
         self.slots.iter().enumerate().all(|(at, slot)| slot.count == 0 || at == self.now)
     }
 
-    /// What is known of `row`, and of the iteration that it is of.
+    /// Sorts `rows` by the slot of what is known of them, and else leaves them in their order.
+    pub(super) fn sort(&self, rows: &[u32], sorted: &mut BySlot) {
+        let slot = |row: u32| self.slot_of[self.iterations[row as usize] as usize];
+        sorted.slots.clear();
+        sorted.slots.extend(rows.iter().map(|&row| slot(row)));
+        sorted.ends.clear();
+        sorted.ends.resize(self.tables.len(), 0);
+        for &slot in &sorted.slots {
+            sorted.ends[slot as usize] += 1;
+        }
+        let mut start = 0;
+        for end in &mut sorted.ends {
+            (start, *end) = (start + *end, start);
+        }
+        sorted.rows.resize(rows.len(), 0);
+        sorted.places.resize(rows.len(), 0);
+        for ((place, &row), &slot) in (0..).zip(rows).zip(&sorted.slots) {
+            let end = &mut sorted.ends[slot as usize];
+            (sorted.rows[*end], sorted.places[*end]) = (row, place);
+            *end += 1;
+        }
+    }
+
+    /// What is known of the iteration of a slot.
+    pub(super) fn table(&self, slot: usize) -> &Table {
+        &self.tables[slot]
+    }
+
+    /// Whether this says that nothing is known.
+    pub(super) fn is_none(&self, slot: usize) -> bool {
+        slot == self.slots.len()
+    }
+
+    /// What is known of `row`.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
-    pub(super) fn note(&self, row: u32) -> (&Note, &Table) {
-        let note: &Note = bytemuck::cast_ref(&self.records[row as usize * (1 + self.groups)]);
-        let is_known = self.slots[note.slot as usize].generation == note.generation;
-        (note, &self.tables[if is_known { note.slot as usize } else { self.slots.len() }])
+    pub(super) fn note(&self, row: u32) -> &Note {
+        bytemuck::cast_ref(&self.records[row as usize * (1 + self.groups)])
     }
 
     /// The scores of `row`, of a group of lanes.
@@ -247,66 +294,53 @@ impl Anchors {
     }
 
     /// Keeps scores of `row` in this iteration: the `ranges` that were found of it, as row `i` of them,
-    /// by these `bytes`, with `best` nearest.
-    pub(super) fn keep(
-        &mut self,
-        row: u32,
-        facts: &Facts,
-        ranges: &Ranges,
-        i: usize,
-        best: u32,
-        bytes: Bytes,
-    ) {
+    /// with `best` nearest.
+    pub(super) fn keep(&mut self, row: u32, facts: &Facts, ranges: &Ranges, i: usize, best: u32) {
         let base = ranges.base[i] - facts.norm * facts.norm + ranges.slack[i];
-        let blur = if bytes == Bytes::Both { ranges.blur(i) } else { 0.0 };
-        let (note, scores) = self.put(row, facts, base, blur);
+        let (group, lane) = (best as usize / LANES, best as usize % LANES);
+        let (note, scores) = self.put(row, facts, base);
         for (scores, low) in scores.iter_mut().zip(&*ranges.low_of_rows) {
             *scores = low[i];
         }
-        if bytes == Bytes::Both {
-            note.sharp.fill(u16::MAX);
-        } else {
-            // The others would be too far off: it is the best alone whose upper bound is kept, in its
-            // place.
-            let (group, lane) = (best as usize / LANES, best as usize % LANES);
-            note.sharp[group] = 1 << lane;
-            scores[group][lane] = ranges.most(i, best);
-        }
+        note.blur = ranges.blur(i);
+        note.sharp_blur = (ranges.high[group][lane][i] - scores[group][lane]) * BLOWN;
+        note.sharp[group] = 1 << lane;
     }
 
     /// Keeps `scores` of `row`, those of the `sharp` lanes by the definition.
     pub(super) fn keep_defined(&mut self, row: u32, facts: &Facts, scores: &[f32], sharp: &[u32]) {
-        let (note, kept) = self.put(row, facts, 0.0, 0.0);
+        let (note, kept) = self.put(row, facts, 0.0);
         for (kept, scores) in kept.iter_mut().zip(scores.as_chunks().0) {
             *kept = *scores;
         }
+        note.blur = f32::INFINITY;
         for &lane in sharp {
             note.sharp[lane as usize / LANES] |= 1 << (lane as usize % LANES);
         }
     }
 
-    /// What is known of `row` is of this iteration from now on; its scores and sharp lanes, of which
-    /// there are none yet, are to follow.
+    /// What is known of `row` is of this iteration from now on; its scores, and how sharp they are, are to
+    /// follow.
     #[inline]
-    fn put(&mut self, row: u32, facts: &Facts, base: f32, blur: f32) -> (&mut Note, &mut [Lanes]) {
+    fn put(&mut self, row: u32, facts: &Facts, base: f32) -> (&mut Note, &mut [Lanes]) {
         let record = &mut self.records[row as usize * (1 + self.groups)..][..=self.groups];
         let (note, scores) = record.split_first_mut().expect("a record has a note");
-        let note: &mut Note = bytemuck::cast_mut(note);
-        let before = &mut self.slots[note.slot as usize];
-        if before.generation == note.generation {
+        let iteration = &mut self.iterations[row as usize];
+        if let Some(before) = self.slots.get_mut(self.slot_of[*iteration as usize] as usize) {
             before.count -= 1;
         }
         let slot = &mut self.slots[self.now];
         slot.count += 1;
+        *iteration = slot.iteration as u32;
+        let note: &mut Note = bytemuck::cast_mut(note);
         *note = Note {
             scale: facts.scales[0],
             norm: facts.norm,
-            tail: facts.tail,
+            tail: facts.tail(),
             error: facts.front_error,
             base,
-            slot: self.now as u32,
-            generation: slot.generation,
-            blur,
+            blur: 0.0,
+            sharp_blur: 0.0,
             sharp: [0; MOST_GROUPS],
         };
         (note, scores)
@@ -329,8 +363,9 @@ impl Table {
             let at = group * front..(group + 1) * front;
             let mut moved = Moved::default();
             let (then_heads, now_heads) = (&then.heads[at.clone()], &now.heads[at]);
-            let bytes = &mut self.bytes[group * front * LANES..][..front * LANES];
-            to_bytes(simd, then_heads, now_heads, bytes.as_chunks_mut().0, &mut moved);
+            let lines = self.bytes.len() / self.starts.len();
+            let bytes = self.bytes[group * lines..][..lines].as_flattened_mut();
+            to_bytes(simd, then_heads, now_heads, bytes, &mut moved);
             self.starts[group] = moved.start;
             for (lane, j) in (group * LANES..now.k.min((group + 1) * LANES)).enumerate() {
                 let norms = then.norms[j] + now.norms[j];
@@ -370,9 +405,9 @@ struct Moved {
 }
 
 multiversion! {
-    /// The differences of `now` and `then`, `[front]`, in `bytes`, `[front / 4]`.
+    /// The differences of `now` and `then`, `[front]`, in the first of `bytes`, `[front / 4]`.
     fn to_bytes = to_bytes_body(
-        then: &[Lanes], now: &[Lanes], bytes: &mut [[i8; FOUR]], moved: &mut Moved,
+        then: &[Lanes], now: &[Lanes], bytes: &mut [[[i8; FOUR]; LANES]], moved: &mut Moved,
     )
 }
 
@@ -381,7 +416,7 @@ multiversion! {
 fn to_bytes_body<const B: usize>(
     then: &[Lanes],
     now: &[Lanes],
-    bytes: &mut [[i8; FOUR]],
+    bytes: &mut [[[i8; FOUR]; LANES]],
     moved: &mut Moved,
 ) {
     let (mut largest, mut squares) = ([0.0_f32; LANES], [0.0_f32; LANES]);

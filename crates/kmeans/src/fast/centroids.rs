@@ -94,13 +94,6 @@ impl Centroids {
         true
     }
 
-    /// At least how far `a` and `b` are apart.
-    pub(super) fn apart(&self, simd: Simd, a: usize, b: usize) -> f64 {
-        let d = self.scaled.len() / self.k;
-        let row = |j: usize| &self.scaled[j * d..][..d];
-        at_most_apart(simd, row(a), row(b), self.norms[a] + self.norms[b])
-    }
-
     /// At least how far each of them is from the same one of `others`.
     pub(super) fn distances(&self, simd: Simd, others: &Self) -> Vec<f64> {
         let d = self.scaled.len() / self.k;
@@ -157,7 +150,7 @@ multiversion! {
     /// The squared distance of `a` to `b`, whose differences are taken in binary32, added in
     /// binary32 for few terms and then in binary64: off by less than a relative 1e-6, but for
     /// [`UNDERFLOW`].
-    fn square_apart = square_apart_body(a: &[f32], b: &[f32]) -> f64
+    pub(super) fn square_apart = square_apart_body(a: &[f32], b: &[f32]) -> f64
 }
 
 #[inline(always)]

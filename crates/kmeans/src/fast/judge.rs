@@ -139,15 +139,6 @@ pub(super) fn turn(simd: Simd, ranges: &mut Ranges) {
     }
 }
 
-impl Ranges {
-    /// The lowest by rows, from those by lanes.
-    pub(super) fn turn_low(&mut self, simd: Simd) {
-        for (low_of_rows, low) in self.low_of_rows.iter_mut().zip(&*self.low) {
-            *low_of_rows = kernel::transpose(simd, low);
-        }
-    }
-}
-
 multiversion! {
     /// What ranges say about [`ROWS`] rows.
     pub(super) fn judge = judge_body(ranges: &Ranges, verdicts: &mut Verdicts)

@@ -1,101 +1,117 @@
 //! Coordinates of centroids, rounded to bytes, and how they are multiplied with rows'.
 
-use super::centroids::{Centroids, Product};
+use super::centroids::{Centroids, Product, UNDERFLOW, square_apart};
 use super::judge::{BLOWN, ROUNDING};
-use super::kernel::{CentroidLine, LANES, OfRows, ROWS, Stretch, Taken, Then};
+use super::kernel::{FOUR, GroupLine, LANES, Lanes, Source, Stretch, Taken, Then};
 use super::lines::Lines;
 use crate::index::{BIAS, IndexView, Layout, MAX_LEVELS, quantise, up};
-use crate::simd::Simd;
+use crate::simd::{LINE, Simd};
 
 /// Up to this many lanes, distances are kept for every pair of centroids.
 const PAIRWISE: usize = 256;
 
-/// Levels of which centroids' low bytes count even where only rows' high bytes do: most of a
-/// centroid lies in the first one, and so does most of its error.
-const PRECISE: usize = 1;
+/// How closely rows are looked at. Low bytes are never multiplied with low ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Depth {
+    /// Both bytes of the first level, in which most of a centroid lies, and so does most of what a score
+    /// is off by; high bytes of the others.
+    Rough,
+    /// Both bytes of all levels.
+    Fine,
+}
 
 /// All coordinates of centroids, as bytes.
 #[derive(Debug, Clone)]
 pub(super) struct Planes {
     pub(super) k: usize,
-    pub(super) lanes: usize,
-    /// High bytes of all levels of each centroid, and its low ones, each level in whole lines that are
-    /// padded with zeros.
-    bytes: Lines<CentroidLine>,
-    /// How high bytes are multiplied, and how both.
-    high: Products,
-    both: Products,
+    /// For each group of lanes, high bytes of all levels, and low ones, each level in whole lines that
+    /// are padded with zeros.
+    bytes: Lines<GroupLine>,
+    /// How they are multiplied, by [`Depth`].
+    products: [Products; 2],
     /// `|v|²` of every lane.
-    pub(super) squares: Lines<f32>,
-    /// At least `|f|` with low bytes in the [`PRECISE`] levels, with those of all, and with none.
-    pub(super) errors: Lines<f32>,
-    pub(super) fine_errors: Lines<f32>,
-    pub(super) coarse_errors: Lines<f32>,
-    /// At least `|v|`, and `|s|`.
-    pub(super) norms: Lines<f32>,
-    pub(super) outside: Lines<f32>,
-    /// What rounding may amount to in the score of every lane, as far as that is its own.
-    pub(super) rounding: Lines<f32>,
-    /// Points that errors are measured from: all centroids, or only the mean of the data.
+    squares: Lines<Lanes>,
+    /// What bounds are made of, by [`Depth`], for each group of lanes.
+    parts: [Vec<Parts>; 2],
+    /// Points that errors are measured from: all centroids, or only the mean of the data, which comes
+    /// last.
     points: usize,
-    /// At least how far lanes are from them, `[points, lanes]`.
-    apart: Lines<f32>,
+    /// At least how far lanes are from them in each level, `[points, groups]`.
+    apart: Vec<PerLevel>,
+    /// At least how far those are from the mean, in each level and outside the basis.
+    lengths: Vec<[f32; MAX_LEVELS]>,
+    outside: Vec<f32>,
+}
+
+/// A number for each lane of a group, in each level.
+pub(super) type PerLevel = [Lanes; MAX_LEVELS];
+
+/// What errors of a row are multiplied by to bound what they do to the scores of a group of lanes.
+#[derive(Debug, Clone, Copy, Default)]
+#[repr(align(64))]
+pub(super) struct Parts {
+    /// At least `|f|` in each level.
+    pub(super) errors: PerLevel,
+    /// At least the norm of low bytes in each level.
+    pub(super) lows: PerLevel,
+    /// At least `|s|`.
+    pub(super) outside: Lanes,
+    /// What rounding may amount to, as far as that is the centroid's own.
+    pub(super) rounding: Lanes,
 }
 
 /// Products that make up scores.
 #[derive(Debug, Clone)]
-pub(super) struct Products {
-    pub(super) stretches: Vec<Stretch>,
-    /// Of each centroid, those that are taken.
-    sums: Vec<Taken>,
+struct Products {
+    stretches: Vec<Stretch>,
+    /// Of each group, those that are taken.
+    taken: Vec<Taken>,
 }
 
 impl Products {
-    /// Those of high bytes, with centroids' low ones in the [`PRECISE`] levels, or of `both` bytes, but
-    /// for low with low ones.
-    fn new(layout: &Layout, k: usize, both: bool) -> Self {
+    fn new(layout: &Layout, groups: usize, depth: Depth) -> Self {
         let lines = layout.lines();
         let all = layout.all_lines();
         let mut stretches = Vec::new();
         let mut first = 0;
         for (level, &lines) in lines.iter().enumerate().take(layout.levels()) {
-            let mut add = |row_low: bool, centroid_low: bool, then| {
-                stretches.push(Stretch {
-                    row_line: first + usize::from(row_low) * all,
-                    centroid_line: first + usize::from(centroid_low) * all,
-                    lines,
-                    then,
-                });
+            let (row_line, [high, low]) = match level {
+                0 => (0, [Source::Front, Source::FrontLow]),
+                _ => (first - layout.lines()[0], [Source::Deep, Source::Low]),
             };
-            let with_low = both || level < PRECISE;
+            let mut add = |source, centroid_low: bool, then| {
+                let centroid_line = first + usize::from(centroid_low) * all;
+                stretches.push(Stretch { source, row_line, centroid_line, lines, then });
+            };
             let take = Then::Take { level };
-            let is_narrow = layout.widths[level] <= NARROW;
-            add(false, false, if with_low && is_narrow { Then::GoOnTimes256 } else { take });
-            if with_low {
-                add(false, true, if both { Then::GoOn } else { take });
-            }
-            if both {
-                add(true, false, take);
+            if level == 0 || depth == Depth::Fine {
+                let is_narrow = layout.widths[level] <= NARROW;
+                add(high, false, if is_narrow { Then::GoOnTimes256 } else { take });
+                add(high, true, Then::GoOn);
+                add(low, false, take);
+            } else {
+                add(high, false, take);
             }
             first += lines;
         }
         let taken = stretches.iter().filter(|stretch| matches!(stretch.then, Then::Take { .. }));
-        Self { sums: vec![Taken::default(); k * taken.count()], stretches }
+        Self { taken: vec![Taken::default(); groups * taken.count()], stretches }
     }
 
-    /// What is known of the sums with centroid `j`, of `k`.
+    /// What is known of the sums with one of so many groups.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
-    pub(super) fn sums(&self, j: usize, k: usize) -> &[Taken] {
-        let count = self.sums.len() / k;
-        &self.sums[j * count..][..count]
+    fn taken(&self, group: usize, groups: usize) -> &[Taken] {
+        let count = self.taken.len() / groups;
+        &self.taken[group * count..][..count]
     }
 
-    /// Takes centroid `j`, of `k`, of which these are the sums of each line's bytes, and -2 times what its
-    /// high bytes are multiples of in each level.
-    fn set(&mut self, j: usize, k: usize, line_sums: &[i32], factors: &[f32; MAX_LEVELS]) {
-        let count = self.sums.len() / k;
-        let mut sums = self.sums[j * count..][..count].iter_mut();
+    /// Takes centroid `j`, of so many `groups`, of which these are the sums of each line's bytes, and -2
+    /// times what its high bytes are multiples of in each level.
+    fn set(&mut self, j: usize, groups: usize, line_sums: &[i32], factors: &[f32; MAX_LEVELS]) {
+        let (group, lane) = (j / LANES, j % LANES);
+        let count = self.taken.len() / groups;
+        let mut taken = self.taken[group * count..][..count].iter_mut();
         let (mut start, mut is_coarse) = (0_i32, true);
         for stretch in &self.stretches {
             let sums_of_lines = &line_sums[stretch.centroid_line..][..stretch.lines];
@@ -107,9 +123,9 @@ impl Products {
                     start = start.wrapping_mul(256);
                 }
                 Then::Take { level } => {
-                    let is_high = stretch.row_line == stretch.centroid_line && is_coarse;
-                    let factor = if is_high { factors[level] } else { factors[level] / 256.0 };
-                    *sums.next().expect("there is room for all") = Taken { start, factor };
+                    let taken = taken.next().expect("there is room for all");
+                    let factor = if is_coarse { factors[level] } else { factors[level] / 256.0 };
+                    (taken.start[lane], taken.factors[lane]) = (start, factor);
                     (start, is_coarse) = (0, true);
                 }
             }
@@ -125,27 +141,38 @@ const NARROW: usize = 256;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reference(u32);
 
+/// What scores of a group of lanes are made of, looked at in some [`Depth`].
+#[derive(Debug, Clone, Copy)]
+pub(super) struct GroupView<'p> {
+    pub(super) bytes: &'p [GroupLine],
+    pub(super) stretches: &'p [Stretch],
+    pub(super) taken: &'p [Taken],
+    pub(super) squares: &'p Lanes,
+    pub(super) parts: &'p Parts,
+}
+
 impl Planes {
     pub(super) fn new(index: &IndexView<'_>, k: usize) -> Self {
         let layout = index.layout;
-        let lanes = k.next_multiple_of(LANES);
-        let points = if lanes <= PAIRWISE { k + 1 } else { 1 };
+        let groups = k.div_ceil(LANES);
+        let points = if groups * LANES <= PAIRWISE { k + 1 } else { 1 };
+        let both = [Depth::Rough, Depth::Fine];
         Self {
             k,
-            lanes,
-            bytes: Lines::zeros(2 * k * layout.all_lines()),
-            high: Products::new(&layout, k, false),
-            both: Products::new(&layout, k, true),
-            squares: Lines::zeros(lanes),
-            errors: Lines::zeros(lanes),
-            fine_errors: Lines::zeros(lanes),
-            coarse_errors: Lines::zeros(lanes),
-            norms: Lines::zeros(lanes),
-            outside: Lines::zeros(lanes),
-            rounding: Lines::zeros(lanes),
+            bytes: Lines::zeros(2 * groups * layout.all_lines()),
+            products: both.map(|depth| Products::new(&layout, groups, depth)),
+            squares: Lines::zeros(groups),
+            parts: both.map(|_| vec![Parts::default(); groups]),
             points,
-            apart: Lines::zeros(points * lanes),
+            apart: vec![PerLevel::default(); points * groups],
+            lengths: vec![[0.0; MAX_LEVELS]; points],
+            outside: vec![0.0; points],
         }
+    }
+
+    /// Number of groups of lanes.
+    pub(super) fn groups(&self) -> usize {
+        self.squares.len()
     }
 
     /// Takes `centroids` and their `product` with the whole basis.
@@ -157,88 +184,95 @@ impl Planes {
         Product(product): &Product,
     ) {
         let layout = index.layout;
+        let groups = self.groups();
         let stride = product.len() / self.k;
         let lines = layout.lines();
         let all = layout.all_lines();
-        let mut line_sums = Vec::with_capacity(2 * all);
+        let mean = (self.points - 1) * groups;
         for (j, product) in product.chunks_exact(stride).enumerate() {
-            let bytes = &mut self.bytes[2 * all * j..][..2 * all];
-            let (mut high, mut low) = bytes.split_at_mut(all);
-            let mut factors = [0.0; MAX_LEVELS];
-            let mut first = 0;
-            let (mut mixed, mut fine, mut coarse, mut inside) = (0.0, 0.0, 0.0, 0.0_f64);
-            for (level, &width) in layout.widths.iter().enumerate() {
-                let end = (first + width).min(layout.components);
-                let values = &product[first.min(end)..end];
-                first += width;
-                let [high, low] = [&mut high, &mut low].map(|lines_left| {
-                    let own = lines_left.split_off_mut(..lines[level]).expect("each has its lines");
-                    own.as_flattened_mut()
-                });
-                let found = quantise(values, |i, value, rest| {
-                    high[i] = value as i8;
-                    low[i] = rest as i8;
-                });
-                factors[level] = -2.0 * found.scale;
-                fine += found.fine_square_error;
-                coarse += found.square_error;
-                mixed += if level < PRECISE { found.fine_square_error } else { found.square_error };
-                inside += values.iter().map(|&z| f64::from(z) * f64::from(z)).sum::<f64>();
-            }
-            let lines = self.bytes[2 * all * j..][..2 * all].iter();
-            line_sums.clear();
-            line_sums.extend(lines.map(|line| line.iter().map(|&c| i32::from(c)).sum::<i32>()));
-            for products in [&mut self.high, &mut self.both] {
-                products.set(j, self.k, &line_sums, &factors);
-            }
+            let (group, lane) = (j / LANES, j % LANES);
             let norm = centroids.norms[j];
             let rotation = centroids.head_errors[j];
-            let error = |square: f64| up((square.sqrt() + rotation) * (1.0 + 1e-9));
-            self.errors[j] = error(mixed);
-            self.fine_errors[j] = error(fine);
-            self.coarse_errors[j] = error(coarse);
-            self.norms[j] = up(norm);
-            self.squares[j] = centroids.squares[j] as f32;
-            self.rounding[j] = 2.0 * ROUNDING * BLOWN * self.norms[j] * self.norms[j];
-            if !layout.is_whole() {
-                let inside = (inside.sqrt() * (1.0 - 1e-9) - rotation).max(0.0);
-                self.outside[j] = up((norm * norm - inside * inside).max(0.0).sqrt());
+            let (high, low) = self.bytes[2 * all * group..][..2 * all].split_at_mut(all);
+            let mut line_sums = vec![0; 2 * all];
+            let mut factors = [0.0; MAX_LEVELS];
+            let (mut inside, mut first) = (0.0, 0);
+            let [parts, fine_parts] = self.parts.each_mut().map(|parts| &mut parts[group]);
+            for (level, at) in layout.columns().into_iter().enumerate() {
+                let values = &product[at];
+                let found = quantise(values, |i, value, rest| {
+                    let line = first + i / LINE;
+                    let (four, place) = (i % LINE / FOUR, i % FOUR);
+                    high[line][four][lane][place] = value as i8;
+                    low[line][four][lane][place] = rest as i8;
+                    line_sums[line] += value;
+                    line_sums[all + line] += rest;
+                });
+                first += lines[level];
+                factors[level] = -2.0 * found.scale;
+                let error = |square: f64| up((square.sqrt() + rotation) * (1.0 + 1e-9));
+                let (fine, coarse) = (error(found.fine_square_error), error(found.square_error));
+                fine_parts.errors[level][lane] = fine;
+                parts.errors[level][lane] = if level == 0 { fine } else { coarse };
+                // Low bytes are what high ones are off by, but for what both are.
+                parts.lows[level][lane] = fine + coarse;
+                let square = values.iter().map(|&z| f64::from(z) * f64::from(z)).sum::<f64>();
+                inside += square;
+                let length = up(square.sqrt() * (1.0 + 1e-9));
+                self.apart[mean + group][level][lane] = length + coarse;
+                if self.points > 1 {
+                    self.lengths[j][level] = length;
+                }
+            }
+            for products in &mut self.products {
+                products.set(j, groups, &line_sums, &factors);
+            }
+            self.squares[group][lane] = centroids.squares[j] as f32;
+            let inside = (inside.sqrt() * (1.0 - 1e-9) - rotation).max(0.0);
+            let outside = (norm * norm - inside * inside).max(0.0).sqrt();
+            parts.outside[lane] = if layout.is_whole() { 0.0 } else { up(outside) };
+            parts.rounding[lane] = 2.0 * ROUNDING * BLOWN * up(norm) * up(norm);
+            if self.points > 1 {
+                self.outside[j] = parts.outside[lane];
+            }
+            *fine_parts = Parts { errors: fine_parts.errors, ..*parts };
+        }
+        self.measure(simd, &layout, product);
+    }
+
+    /// Measures how far centroids, of this `product` with the basis, are apart.
+    fn measure(&mut self, simd: Simd, layout: &Layout, product: &[f32]) {
+        let groups = self.groups();
+        let stride = product.len() / self.k;
+        for (level, at) in layout.columns().into_iter().enumerate() {
+            let coordinates = |j: usize| &product[j * stride..][at.clone()];
+            for a in 0..self.points - 1 {
+                for b in 0..=a {
+                    let square = square_apart(simd, coordinates(a), coordinates(b));
+                    let apart = up(square.sqrt() * (1.0 + 1e-6) + UNDERFLOW);
+                    for (from, to) in [(a, b), (b, a)] {
+                        let (group, lane) = (to / LANES, to % LANES);
+                        // A centroid as it is looked at is off by its own error.
+                        let error = self.parts[0][group].errors[level][lane];
+                        self.apart[from * groups + group][level][lane] = apart + error;
+                    }
+                }
             }
         }
-        self.measure(simd, centroids);
     }
 
-    /// Measures how far centroids are apart.
-    fn measure(&mut self, simd: Simd, centroids: &Centroids) {
-        let (lanes, pairs) = (self.lanes, self.points - 1);
-        for a in 0..pairs {
-            for b in 0..a {
-                let apart = centroids.apart(simd, a, b);
-                let apart = up(apart + centroids.head_errors[a] + centroids.head_errors[b])
-                    + (self.coarse_errors[a] + self.coarse_errors[b]);
-                self.apart[a * lanes + b] = apart;
-                self.apart[b * lanes + a] = apart;
-            }
-            self.apart[a * lanes + a] = 0.0;
-        }
-        for (apart, (norm, error)) in
-            self.apart[pairs * lanes..].iter_mut().zip(self.norms.iter().zip(&*self.coarse_errors))
-        {
-            *apart = norm + error;
-        }
-    }
-
-    /// How these bytes are multiplied.
+    /// A group of lanes, to be looked at in this `depth`.
     #[inline]
-    pub(super) fn products(&self, both: bool) -> &Products {
-        if both { &self.both } else { &self.high }
-    }
-
-    /// The bytes of centroid `j`.
-    #[inline]
-    pub(super) fn bytes(&self, j: usize) -> &[CentroidLine] {
-        let lines = self.bytes.len() / self.k;
-        &self.bytes[j * lines..][..lines]
+    pub(super) fn group(&self, group: usize, depth: Depth) -> GroupView<'_> {
+        let lines = self.bytes.len() / self.groups();
+        let products = &self.products[depth as usize];
+        GroupView {
+            bytes: &self.bytes[group * lines..][..lines],
+            stretches: &products.stretches,
+            taken: products.taken(group, self.groups()),
+            squares: &self.squares[group],
+            parts: &self.parts[depth as usize][group],
+        }
     }
 
     /// The point to measure errors of a row from that belongs to `label`, if there is such a
@@ -248,29 +282,22 @@ impl Planes {
         Reference(label.min(self.points as u32 - 1))
     }
 
-    /// At least how far the coordinates of centroid `j` are from those of `points`.
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
-    pub(super) fn apart(&self, points: &[Reference; ROWS], j: usize) -> OfRows {
-        // An array's own `map` would be a call, which knows nothing of the caller's instructions.
-        let mut found = [0.0; ROWS];
-        for (found, point) in found.iter_mut().zip(points) {
-            *found = self.apart[point.0 as usize * self.lanes + j];
-        }
-        found
+    /// At least how far lanes are from `point` in each level, for each group.
+    #[inline]
+    pub(super) fn apart(&self, point: Reference) -> &[PerLevel] {
+        let groups = self.groups();
+        &self.apart[point.0 as usize * groups..][..groups]
     }
 
-    /// At least how far `point` is from the mean; the same of its coordinates.
+    /// At least how far `point` is from the mean in each level.
     #[inline]
-    pub(super) fn length(&self, point: Reference) -> f32 {
-        let point = point.0 as usize;
-        if point + 1 == self.points { 0.0 } else { self.norms[point] + self.coarse_errors[point] }
+    pub(super) fn lengths(&self, point: Reference) -> &[f32; MAX_LEVELS] {
+        &self.lengths[point.0 as usize]
     }
 
     /// The same outside the basis.
     #[inline]
     pub(super) fn length_outside(&self, point: Reference) -> f32 {
-        let point = point.0 as usize;
-        if point + 1 == self.points { 0.0 } else { self.outside[point] }
+        self.outside[point.0 as usize]
     }
 }

@@ -18,8 +18,8 @@
 use super::centroids::{Centroids, Product};
 use super::judge::Ranges;
 use super::kernel::{LANES, Lanes, ROWS};
-use super::planes::Planes;
-use super::weigh::{Batch, Bytes, Tile, by_planes};
+use super::planes::{Depth, Planes};
+use super::weigh::{Batch, Tile, by_planes};
 use crate::data::Data;
 use crate::distance;
 use crate::exact_sum::Change;
@@ -252,7 +252,7 @@ impl<'a> Seeder<'a> {
             let done = rows[0] as usize + rows.len();
             let next = &numbers[done..n.min(done + ROWS)];
             let batch = Batch { rows, nearest: &MEAN[..rows.len()], next };
-            by_planes(simd, simd, index, planes, Bytes::High, &batch, tile, ranges);
+            by_planes(simd, simd, index, planes, Depth::Rough, &batch, tile, ranges);
             let at = rows[0] as usize..rows[0] as usize + rows.len();
             if unknown > 0 {
                 take_range(ranges, 0, at.clone(), &mut self.nearest);
@@ -297,7 +297,7 @@ impl<'a> Seeder<'a> {
                 let next = &open[first + rows.len()..open.len().min(first + 2 * ROWS)];
                 let batch = Batch { rows, nearest: &MEAN[..rows.len()], next };
                 let Round { planes, tile, ranges } = &mut round;
-                by_planes(simd, simd, index, planes, Bytes::Both, &batch, tile, ranges);
+                by_planes(simd, simd, index, planes, Depth::Fine, &batch, tile, ranges);
                 for (i, &row) in rows.iter().enumerate() {
                     let row = row as usize;
                     let [mut low, mut high] = [f32::INFINITY; 2];

@@ -1,12 +1,12 @@
 //! Deciding rows: by what is kept of them, by all their coordinates, by the definition.
 
-use super::anchors::Anchors;
+use super::anchors::{Anchors, BySlot};
 use super::bounds::Lead;
 use super::centroids::{Centroids, Product};
 use super::judge::{Ranges, Verdicts, judge, lead};
 use super::kernel::ROWS;
-use super::planes::Planes;
-use super::weigh::{Batch, Bytes, Tile, by_anchors, by_planes};
+use super::planes::{Depth, Planes};
+use super::weigh::{Batch, Tile, by_anchors, by_planes};
 use super::{Look, Settled};
 use crate::index::{Facts, IndexView};
 use crate::lloyd::Counters;
@@ -33,6 +33,8 @@ pub(super) struct Stages {
     open: u64,
     /// Those of a block.
     rows: Vec<u32>,
+    by_slot: BySlot,
+    is_open: Vec<bool>,
     tile: Tile,
     ranges: Ranges,
     verdicts: Verdicts,
@@ -77,6 +79,8 @@ impl Stages {
             whole: false,
             open: u64::MAX,
             rows: Vec::new(),
+            by_slot: BySlot::default(),
+            is_open: Vec::new(),
             tile: Tile::new(index),
             ranges: Ranges::new(k),
             verdicts: Verdicts::default(),
@@ -94,7 +98,7 @@ impl Stages {
         index: &IndexView<'_>,
     ) -> bool {
         let k = self.centroids.k;
-        self.whole = self.anchors.is_none()
+        self.whole = self.anchors.as_ref().is_none_or(Anchors::are_none)
             || self.open.saturating_mul(WORTH) > (k * index.layout.components) as u64;
         self.open = 0;
         let product = &mut self.product;
@@ -124,8 +128,8 @@ impl Stages {
         }
         self.open += (rows.len() + self.pending.rows.len()) as u64;
         if self.whole {
-            self.decide_by_planes(Bytes::High, &mut rows, task);
-            self.decide_by_planes(Bytes::Both, &mut rows, task);
+            self.decide_by_planes(Depth::Rough, &mut rows, task);
+            self.decide_by_planes(Depth::Fine, &mut rows, task);
         }
         self.rows = rows;
         self.decide_pending(task);
@@ -139,40 +143,58 @@ impl Stages {
         open: &mut Vec<u32>,
         &mut Task { look, index, ref mut settled, ref mut counters }: &mut Task<'_, '_>,
     ) {
-        let Self { anchors: Some(anchors), ranges, verdicts, pending, .. } = self else { return };
+        let Self {
+            anchors: Some(anchors), by_slot, is_open, tile, ranges, verdicts, pending, ..
+        } = self
+        else {
+            return;
+        };
         counters.add_read(visits.len() * index.layout.widths[0], 1);
-        for start in (0..visits.len()).step_by(ROWS) {
-            for &row in visits.iter().skip(start + AHEAD).take(ROWS) {
-                prefetch(index.front(row as usize));
-                anchors.prefetch(row);
+        anchors.sort(visits, by_slot);
+        is_open.clear();
+        is_open.resize(visits.len(), false);
+        let mut start = 0;
+        for (slot, &end) in by_slot.ends.iter().enumerate() {
+            if anchors.is_none(slot) && self.whole {
+                by_slot.places[start..end].iter().for_each(|&place| is_open[place as usize] = true);
+                break;
             }
-            let rows = &visits[start..visits.len().min(start + ROWS)];
-            by_anchors(look.simd, look.simd, index, anchors, rows, ranges);
-            judge(look.simd, ranges, verdicts);
-            for (i, &row) in rows.iter().enumerate() {
-                if verdicts.margin[i] > 0.0 {
-                    settled.settle(row, verdicts.best[i], &verdicts.lead(i));
-                    counters.by_anchor += 1;
-                } else if self.whole {
-                    open.push(row);
-                } else {
-                    pending.push(ranges, verdicts, i, row);
+            for start in (start..end).step_by(ROWS) {
+                for &row in by_slot.rows.iter().skip(start + AHEAD).take(ROWS) {
+                    prefetch(index.front(row as usize));
+                    anchors.prefetch(row);
+                }
+                let rows = &by_slot.rows[start..end.min(start + ROWS)];
+                by_anchors(look.simd, look.simd, index, anchors, slot, rows, tile, ranges);
+                judge(look.simd, ranges, verdicts);
+                for (i, &row) in rows.iter().enumerate() {
+                    if verdicts.margin[i] > 0.0 {
+                        settled.settle(row, verdicts.best[i], &verdicts.lead(i));
+                        counters.by_anchor += 1;
+                    } else if self.whole {
+                        is_open[by_slot.places[start + i] as usize] = true;
+                    } else {
+                        pending.push(ranges, verdicts, i, row);
+                    }
                 }
             }
+            start = end;
         }
+        let all = visits.iter().zip(&*is_open);
+        open.extend(all.filter(|&(_, &is_open)| is_open).map(|(&row, _)| row));
     }
 
     /// Settles those of the `open` rows that these bytes of all their coordinates decide, and keeps
     /// what is found. Others stay open or, after both bytes, are left pending.
     fn decide_by_planes(
         &mut self,
-        bytes: Bytes,
+        depth: Depth,
         open: &mut Vec<u32>,
         &mut Task { look, index, ref mut settled, ref mut counters }: &mut Task<'_, '_>,
     ) {
         let Self { planes, anchors, tile, ranges, verdicts, pending, .. } = self;
-        let each = if bytes == Bytes::Both { 2 } else { 1 };
-        counters.add_read(open.len() * index.layout.width(), each);
+        let both = if depth == Depth::Fine { index.layout.width() } else { index.layout.widths[0] };
+        counters.add_read(open.len() * (index.layout.width() + both), 1);
         let mut left = 0;
         for start in (0..open.len()).step_by(ROWS) {
             let mut rows = [0; ROWS];
@@ -182,29 +204,27 @@ impl Stages {
             for (nearest, &row) in nearest.iter_mut().zip(&*rows) {
                 *nearest = settled.label(row);
             }
-            let last = open.len() - 1;
-            let next: [u32; ROWS] = std::array::from_fn(|i| open[last.min(start + ROWS + i)]);
-            let batch = Batch { rows, nearest: &nearest[..rows.len()], next: &next };
-            by_planes(look.simd, look.simd, index, planes, bytes, &batch, tile, ranges);
+            let next = &open[start + rows.len()..open.len().min(start + 2 * ROWS)];
+            let batch = Batch { rows, nearest: &nearest[..rows.len()], next };
+            by_planes(look.simd, look.simd, index, planes, depth, &batch, tile, ranges);
             judge(look.simd, ranges, verdicts);
-            ranges.turn_low(look.simd);
             for (i, &row) in rows.iter().enumerate() {
                 let best = verdicts.best[i];
                 if verdicts.margin[i] <= 0.0 {
-                    if bytes == Bytes::High {
+                    if depth == Depth::Fine {
+                        pending.push(ranges, verdicts, i, row);
+                    } else {
                         open[left] = row;
                         left += 1;
-                    } else {
-                        pending.push(ranges, verdicts, i, row);
                     }
                     continue;
                 }
                 settled.settle(row, best, &verdicts.lead(i));
-                counters.by_level[usize::from(bytes == Bytes::Both)] += 1;
+                counters.by_level[usize::from(depth == Depth::Fine)] += 1;
                 // First centroids move too far for what is found of them to be of any use.
                 if let Some(anchors) = anchors.as_mut().filter(|_| !settled.is_first) {
                     let facts = index.facts(row as usize);
-                    anchors.keep(row, facts, ranges, i, best, bytes);
+                    anchors.keep(row, facts, ranges, i, best);
                 }
             }
         }

@@ -1,14 +1,14 @@
 //! The engine against the definition: equal bits on problems made to break bounds, and the bounds
 //! themselves against distances in binary64.
 
-use super::anchors::Anchors;
+use super::anchors::{Anchors, BySlot};
 use super::centroids::{Centroids, Product};
 use super::judge::{Ranges, Verdicts, judge};
 use super::kernel::ROWS;
-use super::planes::Planes;
+use super::planes::{Depth, Planes};
 use super::seeding::kmeans_plus_plus;
 use super::stages::{Defined, contenders_of, move_to_defined};
-use super::weigh::{Batch, Bytes, Tile, by_anchors, by_planes};
+use super::weigh::{Batch, Tile, by_anchors, by_planes};
 use crate::data::{Data, Statistics};
 use crate::distance::{self, Nearest};
 use crate::exact_sum::Change;
@@ -389,64 +389,73 @@ proptest! {
                 let square = |row: u32, j: usize| {
                     true_square(data, index.unit, row as usize, &centroids[j * stride..][..stride])
                 };
-                for first in (0..n as u32).step_by(ROWS) {
-                    let rows: Vec<u32> = (first..(first + ROWS as u32).min(n as u32)).collect();
-                    let mut check = |ranges: &Ranges, context: &str| {
-                        judge(simd, ranges, &mut verdicts);
-                        for (i, &row) in rows.iter().enumerate() {
-                            let context = (context, simd, kind, iteration, row);
-                            let best = verdicts.best[i];
-                            assert_sound(&verdicts, i, k, |j| square(row, j), context);
-                            let lows: Vec<f32> =
-                                ranges.low_of_rows.iter().flat_map(|low| low[i]).collect();
-                            let most = ranges.most(i, best);
-                            let mut near = Vec::new();
-                            let others = contenders_of(&lows[..k], best, most, &mut near);
-                            for j in (0..k).filter(|&j| !near.contains(&(j as u32))) {
-                                let truth = square(row, j) - square(row, best as usize);
-                                let room = square(row, j) * 1e-12;
-                                assert!(f64::from(others) <= truth + room, "{context:?} {j}");
-                            }
-                            assert!(near.contains(&best));
-                        }
-                        verdicts
-                    };
-                    by_anchors(simd, simd, &index, &anchors, &rows, &mut ranges);
-                    let found = check(&ranges, "anchors");
-                    // What is kept comes from different iterations, in all ways.
-                    let way = |row: u32| (row as usize * 5 + iteration) % 9;
-                    for (i, &row) in rows.iter().enumerate().filter(|&(_, &row)| way(row) == 0) {
-                        let best = found.best[i];
-                        let most = ranges.most(i, best);
-                        let mut lows: Vec<f32> =
+                let all: Vec<u32> = (0..n as u32).collect();
+                let mut check = |rows: &[u32], ranges: &Ranges, context: &str| {
+                    judge(simd, ranges, &mut verdicts);
+                    for (i, &row) in rows.iter().enumerate() {
+                        let context = (context, simd, kind, iteration, row);
+                        let best = verdicts.best[i];
+                        assert_sound(&verdicts, i, k, |j| square(row, j), context);
+                        let lows: Vec<f32> =
                             ranges.low_of_rows.iter().flat_map(|low| low[i]).collect();
-                        contenders_of(&lows[..k], best, most, &mut contenders);
-                        let distances: Vec<f64> = contenders
-                            .iter()
-                            .map(|&j| square(row, j as usize) / index.unit / index.unit)
-                            .collect();
-                        let facts = index.facts(row as usize);
-                        let defined =
-                            Defined { labels: &contenders, distances: &distances, unit: index.unit };
-                        move_to_defined(&mut lows[..k], facts, most, best, &defined);
-                        anchors.keep_defined(row, facts, &lows, &contenders);
+                        let most = ranges.most(i, best);
+                        let mut near = Vec::new();
+                        let others = contenders_of(&lows[..k], best, most, &mut near);
+                        for j in (0..k).filter(|&j| !near.contains(&(j as u32))) {
+                            let truth = square(row, j) - square(row, best as usize);
+                            let room = square(row, j) * 1e-12;
+                            assert!(f64::from(others) <= truth + room, "{context:?} {j}");
+                        }
+                        assert!(near.contains(&best));
                     }
-                    for bytes in [Bytes::High, Bytes::Both] {
+                    verdicts
+                };
+                // What is kept comes from different iterations, in all ways.
+                let way = |row: u32| (row as usize * 5 + iteration) % 9;
+                let mut sorted = BySlot::default();
+                anchors.sort(&all, &mut sorted);
+                let mut start = 0;
+                for (slot, &end) in sorted.ends.iter().enumerate() {
+                    for rows in sorted.rows[start..end].chunks(ROWS) {
+                        by_anchors(simd, simd, &index, &anchors, slot, rows, &mut tile, &mut ranges);
+                        let found = check(rows, &ranges, "anchors");
+                        for (i, &row) in rows.iter().enumerate().filter(|&(_, &row)| way(row) == 0) {
+                            let best = found.best[i];
+                            let most = ranges.most(i, best);
+                            let mut lows: Vec<f32> =
+                                ranges.low_of_rows.iter().flat_map(|low| low[i]).collect();
+                            contenders_of(&lows[..k], best, most, &mut contenders);
+                            let distances: Vec<f64> = contenders
+                                .iter()
+                                .map(|&j| square(row, j as usize) / index.unit / index.unit)
+                                .collect();
+                            let facts = index.facts(row as usize);
+                            let defined = Defined {
+                                labels: &contenders,
+                                distances: &distances,
+                                unit: index.unit,
+                            };
+                            move_to_defined(&mut lows[..k], facts, most, best, &defined);
+                            anchors.keep_defined(row, facts, &lows, &contenders);
+                        }
+                    }
+                    start = end;
+                }
+                assert_eq!(start, n, "every row is known or not");
+                for rows in all.chunks(ROWS) {
+                    for depth in [Depth::Rough, Depth::Fine] {
                         // Any centroid will do to measure from, and none.
                         let nearest: Vec<u32> =
                             rows.iter().map(|row| row * 7 % (k as u32 + 1)).collect();
-                        let batch = Batch { rows: &rows, nearest: &nearest, next: &rows };
+                        let batch = Batch { rows, nearest: &nearest, next: rows };
                         by_planes(
-                            simd, simd, &index, &planes, bytes, &batch, &mut tile, &mut ranges,
+                            simd, simd, &index, &planes, depth, &batch, &mut tile, &mut ranges,
                         );
-                        ranges.turn_low(simd);
-                        let found = check(&ranges, "planes");
-                        let kept = if bytes == Bytes::High { 3 } else { 6 };
-                        for (i, &row) in rows.iter().enumerate() {
-                            if way(row) == kept {
-                                let facts = index.facts(row as usize);
-                                anchors.keep(row, facts, &ranges, i, found.best[i], bytes);
-                            }
+                        let found = check(rows, &ranges, "planes");
+                        let kept = if depth == Depth::Rough { 3 } else { 6 };
+                        for (i, &row) in rows.iter().enumerate().filter(|&(_, &row)| way(row) == kept) {
+                            let facts = index.facts(row as usize);
+                            anchors.keep(row, facts, &ranges, i, found.best[i]);
                         }
                     }
                 }

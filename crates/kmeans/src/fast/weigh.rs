@@ -2,19 +2,20 @@
 
 use super::anchors::Anchors;
 use super::judge::{self, BLOWN, LEAST, ROUNDING, Ranges};
-use super::kernel::{self, OfRows, ROWS, RowLines};
+use super::kernel::{self, Off, ROWS, RowLines, Source};
 use super::lines::Lines;
-use super::planes::{Planes, Reference};
-use crate::index::{IndexView, MAX_LEVELS};
+use super::planes::{Depth, GroupView, Planes};
+use crate::index::{Facts, IndexView, Layout, MAX_LEVELS};
 use crate::simd::{LINE, Simd, multiversion};
 
 /// The instruction set, once more: for what is called from inside.
 type Token = Simd;
 
 multiversion! {
-    /// Takes the ranges of up to [`ROWS`] rows from what is kept of them.
+    /// Takes the ranges of up to [`ROWS`] rows from what is kept of them, all in the same `slot`.
     pub(super) fn by_anchors = by_anchors_body(
-        token: Token, index: &IndexView<'_>, anchors: &Anchors, rows: &[u32], ranges: &mut Ranges,
+        token: Token, index: &IndexView<'_>, anchors: &Anchors, slot: usize, rows: &[u32],
+        tile: &mut Tile, ranges: &mut Ranges,
     )
 }
 
@@ -24,105 +25,118 @@ fn by_anchors_body<const B: usize>(
     simd: Token,
     index: &IndexView<'_>,
     anchors: &Anchors,
+    slot: usize,
     rows: &[u32],
+    tile: &mut Tile,
     ranges: &mut Ranges,
 ) {
-    let groups = ranges.low.len();
+    let table = anchors.table(slot);
     for (i, &row) in rows.iter().enumerate() {
-        let (note, table) = anchors.note(row);
-        let bytes = index.front(row as usize);
-        for group in 0..groups {
-            let (moved, start) = table.group(group);
-            let products = kernel::multiply(simd, bytes, moved, start);
-            let (low, high) = kernel::range(
-                simd,
-                &products,
-                &table.lanes[group],
-                anchors.scores(row, group),
-                note,
-                note.sharp[group],
-            );
-            ranges.low_of_rows[group][i] = low;
-            ranges.high[group][i] = high;
+        tile.put_front(i, index.front(row as usize));
+    }
+    let [front, ..] = tile.sources();
+    for (group, (low, high)) in
+        ranges.low_of_rows.iter_mut().zip(ranges.high.iter_mut()).enumerate()
+    {
+        let (moved, start) = table.group(group);
+        let mut sums = [*start; ROWS];
+        kernel::multiply(simd, front, moved, &mut sums);
+        for (i, &row) in rows.iter().enumerate() {
+            let (note, kept) = (anchors.note(row), anchors.scores(row, group));
+            let (sums, lanes) = (&sums[i], &table.lanes[group]);
+            (low[i], high[i]) = kernel::range(simd, sums, lanes, kept, note, note.sharp[group]);
         }
+    }
+    for (i, &row) in rows.iter().enumerate() {
+        let note = anchors.note(row);
         ranges.slack[i] = 2.0 * ROUNDING * BLOWN * note.norm * note.norm + LEAST;
         ranges.base[i] = note.norm * note.norm + note.base;
     }
     judge::turn(simd, ranges);
 }
 
-/// Which bytes are multiplied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Bytes {
-    /// Rows' high ones; centroids' low ones too in the leading levels.
-    High,
-    /// All, but for low ones with low ones.
-    Both,
-}
-
-/// What is looked at of up to [`ROWS`] rows, side by side: it lies far apart in the index.
+/// What is looked at of up to [`ROWS`] rows: their bytes lie far apart in the index, so they are put one
+/// behind another.
 pub(super) struct Tile {
-    /// High bytes of all levels, and low ones, each level in whole lines.
-    bytes: Lines<RowLines>,
-    /// As in [`crate::index::Facts`], those of all rows side by side.
-    scales: [OfRows; MAX_LEVELS],
-    norm: OfRows,
-    error: OfRows,
-    fine_error: OfRows,
-    outside: OfRows,
+    /// Lines of the first level, high ones and as many low ones, for each row; and so on.
+    front: Lines<u8>,
+    deep: Lines<u8>,
+    low: Lines<u8>,
 }
 
 impl Tile {
     pub(super) fn new(index: &IndexView<'_>) -> Self {
-        let lines = index.layout.all_lines();
+        let layout = index.layout;
+        let bytes = |lines| Lines::zeros(ROWS * lines * LINE);
         Self {
-            bytes: Lines::zeros(2 * lines),
-            scales: [[0.0; ROWS]; MAX_LEVELS],
-            norm: [0.0; ROWS],
-            error: [0.0; ROWS],
-            fine_error: [0.0; ROWS],
-            outside: [0.0; ROWS],
+            front: bytes(2 * layout.lines()[0]),
+            deep: bytes(layout.deep_lines()),
+            low: bytes(layout.low_lines()),
         }
     }
 
-    /// Takes `rows`, of which the last stands in for those that are missing.
+    /// Puts these bytes of row `i` into its place, where they begin with the first ones.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
-    fn take(&mut self, index: &IndexView<'_>, bytes: Bytes, rows: &[u32]) {
-        let all = self.bytes.len() / 2;
-        let (high, low) = self.bytes.split_at_mut(all);
-        let (front, deep) = high.split_at_mut(index.layout.lines()[0]);
-        for i in 0..ROWS {
-            let row = rows[i.min(rows.len() - 1)] as usize;
-            put(front, i, index.front(row));
-            for (line, bytes) in deep.iter_mut().zip(index.deep(row)) {
-                line[i] = bytes.0;
+    fn put_front(&mut self, i: usize, bytes: &[u8]) {
+        let stride = self.front.len() / ROWS;
+        put(&mut self.front[i * stride..], bytes);
+    }
+
+    /// Takes up to [`ROWS`] rows; those that are missing stay what they were before.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
+    fn take(&mut self, index: &IndexView<'_>, depth: Depth, rows: &[u32]) {
+        let stride = self.front.len() / ROWS;
+        let (deep, low) = (index.layout.deep_lines(), index.layout.low_lines());
+        let deep = self.deep.chunks_exact_mut(deep * LINE);
+        for ((i, &row), deep) in rows.iter().enumerate().zip(deep) {
+            let row = row as usize;
+            let (high_bytes, low_bytes) =
+                self.front[i * stride..][..stride].split_at_mut(stride / 2);
+            put(high_bytes, index.front(row));
+            put(low_bytes, index.front_low(row));
+            put(deep, bytemuck::cast_slice(index.deep(row)));
+            if depth == Depth::Fine {
+                put(&mut self.low[i * low * LINE..], bytemuck::cast_slice(index.low(row)));
             }
-            if bytes == Bytes::Both {
-                put(low, i, index.low(row));
-            }
-            let facts = index.facts(row);
-            for (scales, scale) in self.scales.iter_mut().zip(facts.scales) {
-                scales[i] = scale;
-            }
-            self.norm[i] = facts.norm;
-            self.error[i] = facts.error;
-            self.fine_error[i] = facts.fine_error;
-            self.outside[i] = facts.outside;
         }
+    }
+
+    /// All of the rows' bytes.
+    fn sources(&self) -> [RowLines<'_>; Source::COUNT] {
+        let low_of_front = self.front.len() / ROWS / 2;
+        [&self.front, &self.front[low_of_front..], &self.deep, &self.low].map(|bytes| RowLines {
+            bytes,
+            stride: bytes.len().next_multiple_of(ROWS * LINE) / ROWS,
+        })
     }
 }
 
-/// Puts the bytes of row `i` into its place in `lines`; where they do not fill the last, centroids have
+/// Bytes of rows that follow each other in the index, the first of which is `row`.
+fn sources<'a>(index: &IndexView<'a>, row: usize) -> [RowLines<'a>; Source::COUNT] {
+    let layout = index.layout;
+    let front = 2 * layout.widths[0];
+    let (deep, low) = (layout.deep_lines(), layout.low_lines());
+    [
+        RowLines { bytes: &index.front[row * front..], stride: front },
+        RowLines { bytes: &index.front[row * front + front / 2..], stride: front },
+        RowLines { bytes: bytemuck::cast_slice(&index.deep[row * deep..]), stride: deep * LINE },
+        RowLines { bytes: bytemuck::cast_slice(&index.low[row * low..]), stride: low * LINE },
+    ]
+}
+
+/// Puts `bytes` where `place` begins, in whole lines; where they do not fill the last, centroids have
 /// zeros.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
-fn put(lines: &mut [RowLines], i: usize, bytes: &[u8]) {
-    for (line, bytes) in lines.iter_mut().zip(bytes.chunks(LINE)) {
-        match bytes.as_array::<LINE>() {
-            Some(bytes) => line[i] = *bytes,
-            None => line[i][..bytes.len()].copy_from_slice(bytes),
-        }
+fn put(place: &mut [u8], bytes: &[u8]) {
+    let (lines, rest) = bytes.as_chunks::<LINE>();
+    for (place, line) in place.as_chunks_mut::<LINE>().0.iter_mut().zip(lines) {
+        *place = *line;
+    }
+    if !rest.is_empty() {
+        place[lines.len() * LINE..][..rest.len()].copy_from_slice(rest);
     }
 }
 
@@ -136,10 +150,9 @@ pub(super) struct Batch<'a> {
 }
 
 multiversion! {
-    /// Takes the ranges of up to [`ROWS`] rows from all of their coordinates, but for
-    /// [`Ranges::low_of_rows`].
+    /// Takes the ranges of up to [`ROWS`] rows from all of their coordinates.
     pub(super) fn by_planes = by_planes_body(
-        token: Token, index: &IndexView<'_>, planes: &Planes, bytes: Bytes, batch: &Batch<'_>,
+        token: Token, index: &IndexView<'_>, planes: &Planes, depth: Depth, batch: &Batch<'_>,
         tile: &mut Tile, ranges: &mut Ranges,
     )
 }
@@ -150,55 +163,74 @@ fn by_planes_body<const B: usize>(
     simd: Token,
     index: &IndexView<'_>,
     planes: &Planes,
-    bytes: Bytes,
+    depth: Depth,
     &Batch { rows, nearest, next }: &Batch<'_>,
     tile: &mut Tile,
     ranges: &mut Ranges,
 ) {
-    tile.take(index, bytes, rows);
-    let points: [Reference; ROWS] =
-        std::array::from_fn(|i| planes.reference(nearest[i.min(rows.len() - 1)]));
-    let both = bytes == Bytes::Both;
-    let (error, errors) =
-        if both { (&tile.fine_error, &planes.fine_errors) } else { (&tile.error, &planes.errors) };
-    let share = next.len().div_ceil(planes.k);
-    let products = planes.products(both);
-    let is_whole = index.layout.is_whole();
-    let (lows, highs) = (ranges.low.as_flattened_mut(), ranges.high.as_flattened_mut());
-    for (j, (low, high)) in lows.iter_mut().zip(highs).enumerate().take(planes.k) {
-        for &row in next.iter().skip(j * share).take(share) {
-            index.prefetch(row as usize, both);
-        }
-        let mut score = [planes.squares[j]; ROWS];
-        let (centroid, sums) = (planes.bytes(j), products.sums(j, planes.k));
-        let stretches = &products.stretches;
-        let scales = &tile.scales;
-        kernel::add_stretches(simd, stretches, &tile.bytes, centroid, sums, scales, &mut score);
-        let apart = planes.apart(&points, j);
-        // Low bytes are what high ones are off by, but for what both are.
-        let rest = if both { planes.coarse_errors[j] + planes.fine_errors[j] } else { 0.0 };
-        let outside = if is_whole { 0.0 } else { planes.outside[j] };
-        for i in 0..ROWS {
-            let mut bound = planes.rounding[j];
-            bound += by(tile.norm[i]) * errors[j];
-            bound += by(error[i]) * apart[i];
-            bound += by(tile.error[i] + tile.fine_error[i]) * rest;
-            bound += by(tile.outside[i]) * outside;
-            low[i] = score[i] - bound;
-            high[i] = score[i] + bound;
+    let (first, last) = (rows[0] as usize, rows[rows.len() - 1] as usize);
+    // Ascending rows without a gap need no tile, where their lines are whole.
+    let are_neighbours = rows.len() == ROWS && last == first + ROWS - 1 && rows.is_sorted();
+    let sources = if are_neighbours && index.layout.widths[0].is_multiple_of(LINE) {
+        sources(index, first)
+    } else {
+        tile.take(index, depth, rows);
+        tile.sources()
+    };
+    let mut scales = [[0.0; ROWS]; MAX_LEVELS];
+    for (i, &row) in rows.iter().enumerate() {
+        for (scales, scale) in scales.iter_mut().zip(index.facts(row as usize).scales) {
+            scales[i] = scale;
         }
     }
-    for (i, &point) in points.iter().enumerate() {
-        let square = tile.norm[i] * tile.norm[i];
-        let unknown = by(tile.outside[i]) * planes.length_outside(point);
+    for (group, scores) in ranges.low_of_rows.iter_mut().enumerate() {
+        let GroupView { bytes, stretches, taken, squares, .. } = planes.group(group, depth);
+        *scores = [*squares; ROWS];
+        kernel::add_stretches(simd, stretches, &sources, bytes, taken, &scales, scores);
+    }
+    for (i, (&row, &nearest)) in rows.iter().zip(nearest).enumerate() {
+        if let Some(&next) = next.get(i) {
+            index.prefetch(next as usize, depth == Depth::Fine);
+        }
+        let facts = index.facts(row as usize);
+        let point = planes.reference(nearest);
+        let off = off(facts, &index.layout, depth);
+        let scores = ranges.low_of_rows.iter_mut().zip(ranges.high.iter_mut());
+        for (group, ((low, high), apart)) in scores.zip(planes.apart(point)).enumerate() {
+            let parts = planes.group(group, depth).parts;
+            high[i] = kernel::spread(simd, &mut low[i], parts, apart, &off);
+        }
+        let square = facts.norm * facts.norm;
+        let unknown = off.outside * planes.length_outside(point);
         ranges.slack[i] = 2.0 * ROUNDING * BLOWN * square + LEAST + unknown;
-        ranges.base[i] = square + (by(error[i]) * planes.length(point) + unknown);
+        ranges.base[i] = square + unknown;
+        for (error, length) in off.errors.iter().zip(planes.lengths(point)) {
+            ranges.base[i] += error * length;
+        }
     }
+    judge::turn(simd, ranges);
 }
 
-/// What a score can be off by where a factor of a product is off by `norm`, times the other's.
+/// What coordinates of a row with these `facts` are off by in this `depth`.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
-fn by(norm: f32) -> f32 {
-    2.0 * BLOWN * norm
+fn off(facts: &Facts, layout: &Layout, depth: Depth) -> Off {
+    // What a score can be off by where a factor of a product is off by `norm`, times the other's.
+    let by = |norm: f32| 2.0 * BLOWN * norm;
+    let mut off = Off {
+        norms: facts.norms.map(by),
+        errors: facts.errors.map(by),
+        lows: [0.0; MAX_LEVELS],
+        outside: by(facts.outside),
+    };
+    // Low bytes are what high ones are off by, but for what both are.
+    off.lows[0] = by(facts.front_error + facts.errors[0]);
+    if depth == Depth::Fine {
+        for level in 1..MAX_LEVELS {
+            let fine = facts.fine_error(level, layout.widths[level]);
+            off.errors[level] = by(fine);
+            off.lows[level] = by(facts.errors[level] + fine);
+        }
+    }
+    off
 }

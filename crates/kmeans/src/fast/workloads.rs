@@ -2,12 +2,12 @@
 
 use super::anchors::{Movements, Note};
 use super::judge::{Ranges, Verdicts, judge};
-use super::kernel::{self, CentroidLine, LANES, ROWS, Reach, RowLines, Stretch, Sums, Taken, Then};
+use super::kernel::{self, GroupLine, LANES, ROWS, Reach, RowLines, Sums};
 use crate::distance::{self, Nearest};
 use crate::exact_sum::{Change, ExactSums, SumGrid};
 use crate::index::gemm::{self, PANEL};
 use crate::rows::{Magnitudes, Rows};
-use crate::simd::{LINE, Simd};
+use crate::simd::Simd;
 use std::hint::black_box;
 
 /// Columns, rows and centroids of every workload.
@@ -16,9 +16,8 @@ const COUNT: usize = 4096;
 const K: usize = 10;
 
 /// The names that [`workload`] knows.
-pub const NAMES: [&str; 9] = [
-    "bytes of 16 rows x a centroid",
-    "bytes of a row x 16 centroids",
+pub const NAMES: [&str; 8] = [
+    "bytes of 16 rows x 16 centroids",
     "range of a kept score",
     "turn a square",
     "judge ranges",
@@ -32,7 +31,7 @@ pub const NAMES: [&str; 9] = [
 #[must_use]
 pub fn rows_of(name: &str) -> usize {
     match name {
-        "bytes of a row x 16 centroids" | "range of a kept score" => 1,
+        "range of a kept score" => 1,
         "limits that are reached" | "exact sums" | "defined distances" => COUNT,
         _ => ROWS,
     }
@@ -53,40 +52,29 @@ fn numbers(count: usize) -> Vec<f32> {
 /// Where there is no such name.
 #[must_use]
 pub fn workload(name: &str, simd: Simd) -> Box<dyn FnMut()> {
-    let row: Vec<u8> = (0..64).map(|at| noise(at) as u8).collect();
-    let group: Vec<i8> = (0..LANES * WIDTH).map(|at| noise(at + 7) as i8).collect();
     let values = numbers(COUNT * WIDTH);
     let squares: [[f32; LANES]; ROWS] =
         std::array::from_fn(|row| std::array::from_fn(|lane| values[row * LANES + lane]));
-    let products = [1_000; LANES];
+    let sums = [1_000; LANES];
     match name {
-        "bytes of 16 rows x a centroid" => {
-            let rows: Vec<RowLines> = (0..WIDTH / LINE)
-                .map(|line| {
-                    let byte = |row, i| noise(line * ROWS * LINE + row * LINE + i) as u8;
-                    std::array::from_fn(|row| std::array::from_fn(|i| byte(row, i)))
-                })
-                .collect();
-            let centroid: Vec<CentroidLine> = group.as_chunks::<LINE>().0[..WIDTH / LINE].to_vec();
-            let then = Then::Take { level: 0 };
-            let stretch = Stretch { row_line: 0, centroid_line: 0, lines: WIDTH / LINE, then };
-            let sum = Taken { start: 3, factor: 0.5 };
-            let mut scores = squares[0];
+        "bytes of 16 rows x 16 centroids" => {
+            let lines = |first: usize| -> Vec<u8> {
+                (0..WIDTH * ROWS).map(|at| noise(first + at) as u8).collect()
+            };
+            let (rows, group) = (lines(0), lines(7));
+            let group: Vec<GroupLine> = bytemuck::pod_collect_to_vec(&group);
             Box::new(move || {
-                let (stretches, sums, scales) = (&[stretch], &[sum], &[squares[1]]);
-                let rows = black_box(rows.as_slice());
-                kernel::add_stretches(simd, stretches, rows, &centroid, sums, scales, &mut scores);
-                black_box(&scores);
+                let mut products = [sums; ROWS];
+                let rows = RowLines { bytes: black_box(&rows), stride: WIDTH };
+                kernel::multiply(simd, rows, &group, &mut products);
+                black_box(&products);
             })
         }
-        "bytes of a row x 16 centroids" => Box::new(move || {
-            black_box(kernel::multiply(simd, &row, &group[..64 * LANES], &products));
-        }),
         "range of a kept score" => {
             let (moved, note) = (Movements::default(), Note::default());
             Box::new(move || {
                 let moved = black_box(&moved);
-                black_box(kernel::range(simd, &products, moved, &squares[0], &note, 5));
+                black_box(kernel::range(simd, &sums, moved, &squares[0], &note, 5));
             })
         }
         "turn a square" => Box::new(move || {
@@ -129,7 +117,7 @@ pub fn workload(name: &str, simd: Simd) -> Box<dyn FnMut()> {
                 .map(|row| Change { row, from: row % 5, to: 5 + row % 5 })
                 .collect();
             Box::new(move || {
-                sums.exchange_all(simd, Rows::new(&values, COUNT, WIDTH), &changes);
+                sums.exchange_all(simd, Rows::new(&values, COUNT, WIDTH), &mut changes);
                 for change in &mut changes {
                     std::mem::swap(&mut change.from, &mut change.to);
                 }

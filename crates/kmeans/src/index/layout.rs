@@ -4,6 +4,7 @@ use super::gemm::PANEL;
 use super::{Facts, basis};
 use crate::simd::LINE;
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 
 /// Most levels that coordinates are cut into.
 pub const MAX_LEVELS: usize = 3;
@@ -25,6 +26,9 @@ pub struct Layout {
     /// Number of coordinates of each level, padding included; 0 for levels that are not there.
     pub widths: [usize; MAX_LEVELS],
 }
+
+/// Coordinates of the second level: with facts, they fill three lines.
+const SECOND: usize = 3 * LINE - size_of::<Facts>();
 
 /// Below this many values, a run is over before an index pays.
 const SMALLEST: usize = 1 << 17;
@@ -52,7 +56,7 @@ impl Layout {
     pub fn with_components(n: usize, d: usize, components: usize) -> Self {
         let mut widths = [0; MAX_LEVELS];
         let mut left = components.next_multiple_of(GRAIN);
-        for (width, most) in widths.iter_mut().zip([64, 192, usize::MAX]) {
+        for (width, most) in widths.iter_mut().zip([64, SECOND, usize::MAX]) {
             // No level for a handful of coordinates.
             *width = if left < most.saturating_add(most / 2) { left } else { most };
             left -= *width;
@@ -93,11 +97,11 @@ impl Layout {
         let sample = n.min(basis::SAMPLE).saturating_mul(d);
         let vectors = components.saturating_mul(d);
         // First the sample, turned and packed, and its covariance, twice; then the sample, and the
-        // index itself, whose coordinates take two bytes each.
+        // index itself.
         let square = d.saturating_mul(d.next_multiple_of(PANEL)).saturating_mul(2);
         let first = sample.saturating_mul(3).saturating_add(square);
-        let bytes = self.front_len().saturating_add(self.low_len());
-        let index = self.deep_len().saturating_mul(LINE).saturating_add(bytes);
+        let lines = self.deep_len().saturating_add(self.low_len());
+        let index = lines.saturating_mul(LINE).saturating_add(self.front_len());
         let then = sample.saturating_add(index.div_ceil(size_of::<f32>()));
         let values = first.max(then).saturating_add(vectors.saturating_mul(3));
         (values as u64).saturating_mul(size_of::<f32>() as u64)
@@ -115,6 +119,16 @@ impl Layout {
         self.widths.iter().sum()
     }
 
+    /// Where coordinates of each level are in a product with the basis, without padding.
+    pub(crate) fn columns(&self) -> [Range<usize>; MAX_LEVELS] {
+        let mut first = 0;
+        self.widths.map(|width| {
+            let start = first;
+            first = (first + width).min(self.components);
+            start..first
+        })
+    }
+
     /// Length of `IndexView::basis`: as those below, `usize::MAX` where it is more than that.
     #[must_use]
     pub fn basis_len(&self) -> usize {
@@ -124,29 +138,32 @@ impl Layout {
     /// Length of `IndexView::front`.
     #[must_use]
     pub fn front_len(&self) -> usize {
-        self.n.saturating_mul(self.widths[0])
+        self.n.saturating_mul(2 * self.widths[0])
     }
 
-    /// Lines that bytes of each level take.
+    /// Lines that bytes of each level take; in the second, with facts.
     pub(crate) fn lines(&self) -> [usize; MAX_LEVELS] {
-        self.widths.map(|width| width.div_ceil(LINE))
+        let mut lines = self.widths.map(|width| width.div_ceil(LINE));
+        if self.widths[1] > 0 {
+            lines[1] = self.lines_to_facts();
+        }
+        lines
     }
 
-    /// Lines that bytes of all levels take.
+    /// Lines of `IndexView::deep` up to where facts stand.
+    pub(super) fn lines_to_facts(&self) -> usize {
+        (self.widths[1] + size_of::<Facts>()).div_ceil(LINE)
+    }
+
+    /// Lines that high bytes of all levels take.
     pub(crate) fn all_lines(&self) -> usize {
         self.lines().iter().sum()
     }
 
-    /// Lines that a row takes in `IndexView::deep`: high bytes of levels behind
-    /// the first, and facts.
+    /// Lines that a row takes in `IndexView::deep`: facts, and high bytes of levels behind the first.
     #[must_use]
     pub fn deep_lines(&self) -> usize {
-        let [_, levels @ ..] = self.lines();
-        let [_, widths @ ..] = self.widths;
-        // Facts have room behind the last bytes, or in a line of their own.
-        let last = widths.into_iter().rfind(|&width| width > 0).unwrap_or(LINE);
-        let is_room = last.next_multiple_of(LINE) - last >= size_of::<Facts>();
-        levels.iter().sum::<usize>() + usize::from(!is_room)
+        self.lines_to_facts() + self.lines()[2]
     }
 
     /// Length of `IndexView::deep`.
@@ -155,17 +172,16 @@ impl Layout {
         self.n.saturating_mul(self.deep_lines())
     }
 
-    /// Bytes that a row takes in `IndexView::low`: whole lines, or less than one.
+    /// Lines that a row takes in `IndexView::low`: low bytes of levels behind the first.
     #[must_use]
-    pub fn low_width(&self) -> usize {
-        let all = self.all_lines() * LINE;
-        if all > LINE { all } else { self.widths[0] }
+    pub fn low_lines(&self) -> usize {
+        self.lines()[1..].iter().sum()
     }
 
     /// Length of `IndexView::low`.
     #[must_use]
     pub fn low_len(&self) -> usize {
-        self.n.saturating_mul(self.low_width())
+        self.n.saturating_mul(self.low_lines())
     }
 
     /// Whether rows have nothing outside the basis.

@@ -66,12 +66,12 @@ pub struct Index {
     pub defect: f64,
     /// The basis, packed.
     pub basis: Vec<f32>,
-    /// High bytes of the first level.
+    /// The first level.
     pub front: Vec<u8>,
     /// Facts, and high bytes of the levels behind it.
     pub deep: Vec<Line>,
-    /// Low bytes.
-    pub low: Vec<u8>,
+    /// Their low bytes.
+    pub low: Vec<Line>,
 }
 
 /// A borrowed index: slices of plain numbers, wherever they lie.
@@ -85,14 +85,14 @@ pub struct IndexView<'a> {
     pub defect: f64,
     /// `V`, in panels of 64 columns: `[components / 64, d, 64]`, padded with zeros.
     pub basis: &'a [f32],
-    /// High bytes of rows' first level, `[n, widths[0]]`, each with 128 added.
+    /// High bytes of rows' first level, and low ones, `[n, 2, widths[0]]`, each from -128 to 127, with
+    /// 128 added.
     pub front: &'a [u8],
     /// Of each row, the high bytes of all levels behind the first, each level in whole lines; at the
-    /// end of the last line, its [`Facts`].
+    /// end of the second level, or in a line of their own, its [`Facts`].
     pub deep: &'a [Line],
-    /// Low bytes of all levels, from -128 to 127, each with 128 added, in whole lines too, but for rows
-    /// that have less than one.
-    pub low: &'a [u8],
+    /// The low bytes of these levels, in the same lines.
+    pub low: &'a [Line],
 }
 
 /// A cache line.
@@ -106,18 +106,33 @@ pub struct Line(pub(crate) [u8; LINE]);
 pub struct Facts {
     /// What high bytes of each level are multiples of; low bytes, of a 256th of it.
     pub scales: [f32; MAX_LEVELS],
+    /// At least the norm of the row's coordinates in each level.
+    pub norms: [f32; MAX_LEVELS],
+    /// At least `|e|` in each level: in the first with both bytes, in others with high bytes alone.
+    pub errors: [f32; MAX_LEVELS],
     /// At least `|w|`, the row's distance to the mean.
     pub norm: f32,
-    /// At least the norm of all that is behind the first level, and outside the basis.
-    pub tail: f32,
     /// At least the norm of what is outside the basis.
     pub outside: f32,
-    /// At least `|e|` in the first level with high bytes alone;
+    /// At least `|e|` in the first level with high bytes alone.
     pub front_error: f32,
-    /// in all levels with high bytes alone;
-    pub error: f32,
-    /// and with both.
-    pub fine_error: f32,
+}
+
+impl Facts {
+    /// At least `|e|` with both bytes of a level of this width, which is not the first.
+    #[inline]
+    pub(crate) fn fine_error(&self, level: usize, width: usize) -> f32 {
+        // Rounding to multiples of the low bytes' scale, with room for what that takes itself; and what
+        // coordinates are off by before, which the first level is too.
+        let rounding = 0.51 / 256.0 * self.scales[level] * (width as f32).sqrt();
+        if self.scales[level] > 0.0 { rounding + self.errors[0] } else { self.errors[level] }
+    }
+
+    /// At least the norm of all that is behind the first level, and outside the basis.
+    pub(crate) fn tail(&self) -> f32 {
+        let levels = self.norms[1..].iter().map(|norm| norm * norm).sum::<f32>();
+        (levels + self.outside * self.outside).sqrt() * (1.0 + 1e-6)
+    }
 }
 
 impl<'a> IndexView<'a> {
@@ -126,7 +141,15 @@ impl<'a> IndexView<'a> {
     #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
     pub(crate) fn front(&self, row: usize) -> &'a [u8] {
         let width = self.layout.widths[0];
-        &self.front[row * width..][..width]
+        &self.front[2 * row * width..][..width]
+    }
+
+    /// The low bytes of `row` in the first level.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
+    pub(crate) fn front_low(&self, row: usize) -> &'a [u8] {
+        let width = self.layout.widths[0];
+        &self.front[(2 * row + 1) * width..][..width]
     }
 
     /// Those in the levels behind it, in whole lines, and what stands behind them.
@@ -137,26 +160,28 @@ impl<'a> IndexView<'a> {
         &self.deep[row * lines..][..lines]
     }
 
-    /// The low bytes of `row` in all levels, each in whole lines where there is more than one.
+    /// The low bytes of `row` in these levels.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
-    pub(crate) fn low(&self, row: usize) -> &'a [u8] {
-        let width = self.layout.low_width();
-        &self.low[row * width..][..width]
+    pub(crate) fn low(&self, row: usize) -> &'a [Line] {
+        let lines = self.layout.low_lines();
+        &self.low[row * lines..][..lines]
     }
 
     /// What is known of `row`.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
     pub(crate) fn facts(&self, row: usize) -> &'a Facts {
-        let last = &self.deep[(row + 1) * self.layout.deep_lines() - 1];
-        bytemuck::from_bytes(&last.0[LINE - size_of::<Facts>()..])
+        let line = &self.deep(row)[self.layout.lines_to_facts() - 1];
+        bytemuck::from_bytes(&line.0[LINE - size_of::<Facts>()..])
     }
 
-    /// Asks for what is known of `row` to be in the cache soon: all of it, or all but low bytes.
+    /// Asks for what is known of `row` to be in the cache soon: all of it, or all but the low bytes of
+    /// levels behind the first.
     #[inline]
     pub(crate) fn prefetch(&self, row: usize, all: bool) {
-        prefetch(self.front(row));
+        let width = self.layout.widths[0];
+        prefetch(&self.front[2 * row * width..][..2 * width]);
         prefetch(self.deep(row));
         if all {
             prefetch(self.low(row));
@@ -193,24 +218,24 @@ impl Index {
             basis: gemm::pack_transposed(&vectors, &columns, d),
             front: vec![0; layout.front_len()],
             deep: vec![Line([0; LINE]); layout.deep_len()],
-            low: vec![0; layout.low_len()],
+            low: vec![Line([0; LINE]); layout.low_len()],
         };
         let part = n.div_ceil(threads.max(1));
         let Index { basis, front, deep, low, .. } = &mut index;
-        let (mut front, mut low) = (front.as_mut_slice(), low.as_mut_slice());
-        let mut deep = deep.as_mut_slice();
+        let (mut deep, mut low) = (deep.as_mut_slice(), low.as_mut_slice());
+        let mut front = front.as_mut_slice();
         let basis = &*basis;
         side_by_side((0..n).step_by(part).map(|start| {
             let count = part.min(n - start);
             let parts = Parts {
                 front: front
-                    .split_off_mut(..count * layout.widths[0])
+                    .split_off_mut(..count * 2 * layout.widths[0])
                     .expect("each row has coordinates"),
                 deep: deep
                     .split_off_mut(..count * layout.deep_lines())
                     .expect("each row has facts"),
                 low: low
-                    .split_off_mut(..count * layout.low_width())
+                    .split_off_mut(..count * layout.low_lines())
                     .expect("each row has low bytes"),
             };
             let rows = start..start + count;

@@ -67,7 +67,7 @@ pub(super) struct Rotation<'a> {
 pub(super) struct Parts<'a> {
     pub(super) front: &'a mut [u8],
     pub(super) deep: &'a mut [Line],
-    pub(super) low: &'a mut [u8],
+    pub(super) low: &'a mut [Line],
 }
 
 impl Rotation<'_> {
@@ -76,8 +76,9 @@ impl Rotation<'_> {
         /// Rows rotated at a time: a multiple of what the product takes at once.
         const BLOCK: usize = 96;
         let Parts { front, deep, low } = parts;
-        let (deep_lines, low_width) = (self.layout.deep_lines(), self.layout.low_width());
+        let (deep_lines, low_lines) = (self.layout.deep_lines(), self.layout.low_lines());
         let Layout { d, widths, .. } = self.layout;
+        let front_width = 2 * widths[0];
         let width = self.basis.len() / d;
         let mut block = vec![0.0; BLOCK * d];
         let mut product = vec![0.0; BLOCK * width];
@@ -91,9 +92,9 @@ impl Rotation<'_> {
             for (row, product) in product.chunks_exact(width).enumerate() {
                 let at = start + row - rows.start;
                 let own = Parts {
-                    front: &mut front[at * widths[0]..][..widths[0]],
+                    front: &mut front[at * front_width..][..front_width],
                     deep: &mut deep[at * deep_lines..][..deep_lines],
-                    low: &mut low[at * low_width..][..low_width],
+                    low: &mut low[at * low_lines..][..low_lines],
                 };
                 self.write(start + row, product, own);
             }
@@ -102,53 +103,52 @@ impl Rotation<'_> {
 
     /// Writes the coordinates and facts of a `row`, of which `product` is the product with the basis.
     fn write(&self, row: usize, product: &[f32], parts: Parts<'_>) {
-        let Layout { components, widths, .. } = self.layout;
         let Parts { front, deep, low } = parts;
-        let deep: &mut [u8] = bytemuck::cast_slice_mut(deep);
+        let [deep, low]: [&mut [u8]; 2] = [deep, low].map(bytemuck::cast_slice_mut);
         let mut found = [Quantised::default(); MAX_LEVELS];
         let mut squares = [0.0; MAX_LEVELS];
         // Where there is nothing, bytes are 0 with the bias.
-        front.fill(BIAS as u8);
-        deep.fill(BIAS as u8);
-        low.fill(BIAS as u8);
+        for bytes in [&mut *front, deep, low] {
+            bytes.fill(BIAS as u8);
+        }
         let lines = self.layout.lines();
-        let (mut first, mut first_line) = (0, 0);
-        for (level, &width) in widths.iter().enumerate().take(self.layout.levels()) {
-            let values = &product[first.min(components)..(first + width).min(components)];
-            let low = &mut low[first_line * LINE..];
-            let high =
-                if level == 0 { &mut *front } else { &mut deep[(first_line - lines[0]) * LINE..] };
+        let mut start = 0;
+        let (front_high, front_low) = front.split_at_mut(self.layout.widths[0]);
+        for (level, at) in self.layout.columns().into_iter().enumerate() {
+            let values = &product[at];
+            let (high, low) = if level == 0 {
+                (&mut *front_high, &mut *front_low)
+            } else {
+                (&mut deep[start..], &mut low[start..])
+            };
             found[level] = quantise(values, |at, value, rest| {
                 high[at] = (value + BIAS) as u8;
                 low[at] = (rest + BIAS) as u8;
             });
             squares[level] = values.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
-            first += width;
-            first_line += lines[level];
+            start += if level == 0 { 0 } else { lines[level] * LINE };
         }
         let norm = self.data.spread[row].sqrt() * self.unit * (1.0 + 1e-9);
         let rotation = self.defect * (1.0 + self.defect) * norm
             + rotation_error(&self.layout, self.defect) * norm
             + TINY;
-        let errors =
-            |of: fn(&Quantised) -> f64| found.iter().map(of).sum::<f64>().sqrt() + rotation;
-        let fine_error = errors(|level| level.fine_square_error);
         let mut outside = 0.0;
         if !self.layout.is_whole() {
             let inside = (squares.iter().sum::<f64>().sqrt() * (1.0 - 1e-9) - rotation).max(0.0);
             outside = (norm * norm - inside * inside).max(0.0);
         }
-        let tail = (outside + squares[1..].iter().sum::<f64>()).sqrt() + rotation;
+        let bound = |square: f64| up((square.sqrt() + rotation) * (1.0 + 1e-9));
+        let mut errors = found.map(|level| bound(level.square_error));
+        errors[0] = bound(found[0].fine_square_error);
         let known = Facts {
             scales: found.map(|level| level.scale),
+            norms: squares.map(bound),
+            errors,
             norm: up(norm),
-            tail: up(tail * (1.0 + 1e-9)),
             outside: up(outside.sqrt() * (1.0 + 1e-9)),
-            front_error: up((found[0].square_error.sqrt() + rotation) * (1.0 + 1e-9)),
-            error: up(errors(|level| level.square_error) * (1.0 + 1e-9)),
-            fine_error: up(fine_error * (1.0 + 1e-9)),
+            front_error: bound(found[0].square_error),
         };
-        let facts = deep.len() - size_of::<Facts>();
-        deep[facts..].copy_from_slice(bytemuck::bytes_of(&known));
+        let end = self.layout.lines_to_facts() * LINE;
+        deep[end - size_of::<Facts>()..end].copy_from_slice(bytemuck::bytes_of(&known));
     }
 }

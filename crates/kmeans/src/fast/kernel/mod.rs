@@ -1,29 +1,33 @@
 //! The few loops that are worth explicit vector instructions, each beside its portable twin.
 //!
 //! Scalar products of rows with centroids are taken of bytes, because their sums are exact: whatever
-//! instructions compute them, they give the same numbers, and bounds need not account for them. There
-//! are two ways. All coordinates are multiplied *along*: a line of 64 of a row with those of a centroid,
-//! for 16 rows at a time, whose sums are added across their registers together. Few of them are
-//! multiplied *in lanes*: four coordinates of each of 16 centroids side by side fill a register, and
-//! a row's four are broadcast against it, so that no sum is ever taken across one.
+//! instructions compute them, they give the same numbers, and bounds need not account for them. They
+//! are taken *in lanes*: four coordinates of each of 16 centroids side by side fill a register, and a
+//! row's four are broadcast against it, so that no sum is ever taken across one; 16 rows at a time, so
+//! that what is loaded of centroids serves them all. AMX multiplies the same blocks as a whole.
 //!
-//! Rows' bytes have 128 added, as processors multiply unsigned bytes with signed ones; sums *start* with
-//! what takes that out again.
+//! Rows' bytes have 128 added, as processors multiply unsigned bytes with signed ones; what takes that
+//! out again is added to the sums at last.
 
+#[cfg(target_arch = "x86_64")]
+mod amx;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
 use super::anchors::{Movements, Note};
+use super::planes::{Parts, PerLevel};
+use crate::index::MAX_LEVELS;
 use crate::simd::{LINE, Simd, SimdLevel};
+use bytemuck::Zeroable;
 
 /// Centroids to a group: the lanes of a register.
 pub(super) const LANES: usize = 16;
 
-/// Rows that are multiplied at a time.
+/// Rows that are looked at together.
 pub(super) const ROWS: usize = 16;
 
-/// A group's fours of coordinates: `[four][centroid][4]`.
-pub(super) const FOUR: usize = 4 * LANES;
+/// Coordinates that lie side by side.
+pub(super) const FOUR: usize = 4;
 
 /// A number for each centroid of a group.
 pub(super) type Lanes = [f32; LANES];
@@ -31,14 +35,80 @@ pub(super) type Lanes = [f32; LANES];
 /// A number for each of [`ROWS`] rows.
 pub(super) type OfRows = [f32; ROWS];
 
-/// A line of each of [`ROWS`] rows, and of a centroid.
-pub(super) type RowLines = [[u8; LINE]; ROWS];
-pub(super) type CentroidLine = [i8; LINE];
+/// Lines of [`ROWS`] rows, which begin at equal distances in these bytes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RowLines<'a> {
+    pub(super) bytes: &'a [u8],
+    pub(super) stride: usize,
+}
+
+impl RowLines<'_> {
+    /// One of the lines of a row.
+    fn line(&self, row: usize, line: usize) -> &[u8; LINE] {
+        self.bytes[row * self.stride..].as_chunks().0.get(line).expect("there are so many lines")
+    }
+}
+
+/// The same coordinates of a group of centroids as a line has of a row, `[four][lane][4]`.
+pub(super) type GroupLine = [[[i8; FOUR]; LANES]; LINE / FOUR];
+
+/// Sums for the centroids of a group, and for each of [`ROWS`] rows.
+pub(super) type Sums32 = [i32; LANES];
+pub(super) type Products = [Sums32; ROWS];
+
+/// Adds to `sums` the scalar products of [`ROWS`] rows with the centroids of a group, in as many lines as
+/// that has. All must fit 32 bits, or be of use modulo 2³².
+///
+/// # Panics
+/// Where rows have fewer lines.
+#[inline]
+pub(super) fn multiply(simd: Simd, rows: RowLines<'_>, group: &[GroupLine], sums: &mut Products) {
+    let end = (ROWS - 1) * rows.stride + group.len() * LINE;
+    assert!(end <= rows.bytes.len(), "every line of centroids has one of every row");
+    match simd.level() {
+        #[cfg(target_arch = "x86_64")]
+        SimdLevel::Amx => amx::multiply(rows, group, sums),
+        #[cfg(target_arch = "x86_64")]
+        SimdLevel::Avx512 => x86::multiply_512(rows, group, sums),
+        #[cfg(target_arch = "x86_64")]
+        SimdLevel::Avx2 => x86::multiply_256(rows, group, sums),
+        _ => multiply_portable(rows, group, sums),
+    }
+}
+
+fn multiply_portable(rows: RowLines<'_>, group: &[GroupLine], sums: &mut Products) {
+    for (line, group) in group.iter().enumerate() {
+        for (row, sums) in sums.iter_mut().enumerate() {
+            for (x, centroids) in rows.line(row, line).as_chunks::<FOUR>().0.iter().zip(group) {
+                for (sum, c) in sums.iter_mut().zip(centroids) {
+                    let products = x.iter().zip(c).map(|(&x, &c)| i32::from(x) * i32::from(c));
+                    *sum = sum.wrapping_add(products.sum());
+                }
+            }
+        }
+    }
+}
+
+/// Which bytes of rows are multiplied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Source {
+    /// High and low ones of the first level.
+    Front,
+    FrontLow,
+    /// Those of all levels behind it.
+    Deep,
+    Low,
+}
+
+impl Source {
+    pub(super) const COUNT: usize = 4;
+}
 
 /// Lines of rows and of centroids whose products are added up.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Stretch {
-    /// The first line of rows, and that of centroids.
+    pub(super) source: Source,
+    /// The first line of what is multiplied, and that of centroids.
     pub(super) row_line: usize,
     pub(super) centroid_line: usize,
     pub(super) lines: usize,
@@ -56,112 +126,148 @@ pub(super) enum Then {
     Take { level: usize },
 }
 
-/// What is known of a whole sum with a centroid beforehand.
+/// What is known of whole sums with a group of centroids beforehand.
 #[derive(Debug, Clone, Copy, Default)]
+#[repr(align(64))]
 pub(super) struct Taken {
     /// What takes out that rows' bytes have 128 added.
-    pub(super) start: i32,
-    /// What the sum counts for in a score, but for a row's scale.
-    pub(super) factor: f32,
+    pub(super) start: Sums32,
+    /// What the sums count for in scores, but for a row's scale.
+    pub(super) factors: Lanes,
 }
 
-/// Sums for the centroids of a group.
-pub(super) type Sums32 = [i32; LANES];
-
-/// Adds to the `scores` of [`ROWS`] rows what products with a `centroid` come to, by `stretches`; `sums`
-/// has what is known of those that are taken, and `scales` rows' scales in each level. Taken sums must
-/// fit 32 bits; what is in between need not.
+/// Adds to the `scores` of [`ROWS`] rows, `[row][lane]`, what products with a `group` come to, by
+/// `stretches`; `taken` has what is known of those sums that are, and `scales` rows' scales in each level.
+/// Whole sums must fit 32 bits; what is in between need not.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
 pub(super) fn add_stretches(
     simd: Simd,
     stretches: &[Stretch],
-    rows: &[RowLines],
-    centroid: &[CentroidLine],
-    sums: &[Taken],
+    rows: &[RowLines<'_>; Source::COUNT],
+    group: &[GroupLine],
+    taken: &[Taken],
     scales: &[OfRows],
-    scores: &mut OfRows,
+    scores: &mut [Lanes; ROWS],
 ) {
-    #[cfg(target_arch = "x86_64")]
-    if simd.level() == SimdLevel::Avx512 {
-        return x86::add_stretches(stretches, rows, centroid, sums, scales, scores);
-    }
-    let dots = match simd.level() {
-        #[cfg(target_arch = "x86_64")]
-        SimdLevel::Avx2 => x86::add_dots,
-        _ => add_dots_portable,
-    };
-    let mut found = [0_i32; ROWS];
-    let mut sums = sums.iter();
+    let mut sums = Products::zeroed();
+    let mut taken = taken.iter();
     for stretch in stretches {
-        let rows = &rows[stretch.row_line..][..stretch.lines];
-        dots(rows, &centroid[stretch.centroid_line..][..stretch.lines], &mut found);
+        let RowLines { bytes, stride } = rows[stretch.source as usize];
+        let rows = RowLines { bytes: &bytes[stretch.row_line * LINE..], stride };
+        multiply(simd, rows, &group[stretch.centroid_line..][..stretch.lines], &mut sums);
         match stretch.then {
             Then::GoOn => {}
-            Then::GoOnTimes256 => {
-                for found in &mut found {
-                    *found = found.wrapping_mul(256);
-                }
-            }
+            Then::GoOnTimes256 => times_256(simd, &mut sums),
             Then::Take { level } => {
-                let sum = sums.next().expect("every sum that is taken is known");
-                for i in 0..ROWS {
-                    let product = found[i].wrapping_add(sum.start) as f32;
-                    scores[i] += scales[level][i] * sum.factor * product;
-                }
-                found = [0; ROWS];
+                let taken = taken.next().expect("every sum that is taken is known");
+                take(simd, &sums, taken, &scales[level], scores);
+                sums = Products::zeroed();
             }
         }
     }
 }
 
-fn add_dots_portable(rows: &[RowLines], centroid: &[CentroidLine], found: &mut [i32; ROWS]) {
-    for (rows, centroid) in rows.iter().zip(centroid) {
-        for (found, row) in found.iter_mut().zip(rows) {
-            let products = row.iter().zip(centroid).map(|(&x, &c)| i32::from(x) * i32::from(c));
-            *found = found.wrapping_add(products.sum::<i32>());
-        }
-    }
-}
-
-/// The scalar products of a `row` with the 16 centroids of `group`, `[width / 4][16][4]`, which start with
-/// `start`. The width is a multiple of 16, and below 2¹⁶, so that all fit 32 bits.
 #[inline]
-pub(super) fn multiply(simd: Simd, row: &[u8], group: &[i8], start: &Sums32) -> Sums32 {
-    assert!(row.len().is_multiple_of(16) && group.len() == row.len() * LANES);
+fn times_256(simd: Simd, sums: &mut Products) {
     #[cfg(target_arch = "x86_64")]
-    if simd.level() == SimdLevel::Avx512 {
-        return x86::multiply(row, group, start);
+    if simd.level() >= SimdLevel::Avx512 {
+        return x86::times_256(sums);
     }
     let _ = simd;
-    multiply_portable(row, group, start)
+    for sum in sums.as_flattened_mut() {
+        *sum = sum.wrapping_mul(256);
+    }
+}
+
+/// Adds to `scores`, `[row][lane]`, what whole `sums` count for.
+#[inline]
+fn take(simd: Simd, sums: &Products, taken: &Taken, scales: &OfRows, scores: &mut [Lanes; ROWS]) {
+    #[cfg(target_arch = "x86_64")]
+    if simd.level() >= SimdLevel::Avx512 {
+        return x86::take(sums, taken, scales, scores);
+    }
+    let _ = simd;
+    for ((sums, scores), scale) in sums.iter().zip(scores).zip(scales) {
+        for lane in 0..LANES {
+            let product = sums[lane].wrapping_add(taken.start[lane]) as f32;
+            scores[lane] += scale * taken.factors[lane] * product;
+        }
+    }
 }
 
 /// The lowest and the highest that the scores of a row may be, from those that were `kept` of it and
-/// its `products` with what centroids have moved since. The highest is infinite but for the lanes in
-/// `sharp`.
+/// its products (`sums`) with what centroids have moved since. Upper bounds of lanes in `sharp` are
+/// nearer.
 #[inline]
 pub(super) fn range(
     simd: Simd,
-    products: &Sums32,
+    sums: &Sums32,
     moved: &Movements,
     kept: &Lanes,
     note: &Note,
     sharp: u16,
 ) -> (Lanes, Lanes) {
     #[cfg(target_arch = "x86_64")]
-    if simd.level() == SimdLevel::Avx512 {
-        return x86::range(products, moved, kept, note, sharp);
+    if simd.level() >= SimdLevel::Avx512 {
+        return x86::range(sums, moved, kept, note, sharp);
     }
     let _ = simd;
-    range_portable(products, moved, kept, note, sharp)
+    range_portable(sums, moved, kept, note, sharp)
+}
+
+/// What a row's coordinates are off by, times 2 and blown up, in each level.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Off {
+    pub(super) norms: [f32; MAX_LEVELS],
+    pub(super) errors: [f32; MAX_LEVELS],
+    /// What norms of centroids' low bytes are multiplied by.
+    pub(super) lows: [f32; MAX_LEVELS],
+    pub(super) outside: f32,
+}
+
+/// Makes the scores of a row the lowest that they may be, and returns the highest.
+#[inline]
+pub(super) fn spread(
+    simd: Simd,
+    scores: &mut Lanes,
+    parts: &Parts,
+    apart: &PerLevel,
+    off: &Off,
+) -> Lanes {
+    #[cfg(target_arch = "x86_64")]
+    if simd.level() >= SimdLevel::Avx512 {
+        return x86::spread(scores, parts, apart, off);
+    }
+    let _ = simd;
+    spread_portable(scores, parts, apart, off)
+}
+
+fn spread_portable(scores: &mut Lanes, parts: &Parts, apart: &PerLevel, off: &Off) -> Lanes {
+    let mut bounds = parts.rounding;
+    let mut add = |off: f32, by: &Lanes| {
+        for (bound, by) in bounds.iter_mut().zip(by) {
+            *bound += off * by;
+        }
+    };
+    add(off.outside, &parts.outside);
+    for (level, apart) in apart.iter().enumerate() {
+        add(off.norms[level], &parts.errors[level]);
+        add(off.errors[level], apart);
+        add(off.lows[level], &parts.lows[level]);
+    }
+    let mut high = bounds;
+    for ((score, bound), high) in scores.iter_mut().zip(bounds).zip(&mut high) {
+        (*score, *high) = (*score - bound, *score + bound);
+    }
+    high
 }
 
 /// Turns `[row][lane]` into `[lane][row]`.
 #[inline]
 pub(super) fn transpose(simd: Simd, square: &[Lanes; LANES]) -> [Lanes; LANES] {
     #[cfg(target_arch = "x86_64")]
-    if simd.level() == SimdLevel::Avx512 {
+    if simd.level() >= SimdLevel::Avx512 {
         return x86::transpose(square);
     }
     let _ = simd;
@@ -169,24 +275,23 @@ pub(super) fn transpose(simd: Simd, square: &[Lanes; LANES]) -> [Lanes; LANES] {
 }
 
 fn range_portable(
-    products: &Sums32,
+    sums: &Sums32,
     moved: &Movements,
     kept: &Lanes,
     note: &Note,
     sharp: u16,
 ) -> (Lanes, Lanes) {
-    let (mut low, mut high) = ([0.0; LANES], [f32::INFINITY; LANES]);
+    let (mut low, mut high) = ([0.0; LANES], [0.0; LANES]);
     for lane in 0..LANES {
-        let product = note.scale * moved.factors[lane] * products[lane] as f32;
+        let product = note.scale * moved.factors[lane] * sums[lane] as f32;
         let score = kept[lane] + (moved.squares[lane] + product);
         let mut bound = moved.rounding[lane];
         bound += note.error * moved.errors[lane];
         bound += note.tail * moved.tails[lane];
         bound += note.norm * moved.norms[lane];
         low[lane] = score - bound;
-        if sharp >> lane & 1 == 1 {
-            high[lane] = score + (bound + note.blur);
-        }
+        let blur = if sharp >> lane & 1 == 1 { note.sharp_blur } else { note.blur };
+        high[lane] = score + (bound + blur);
     }
     (low, high)
 }
@@ -199,16 +304,6 @@ fn transpose_portable(square: &[Lanes; LANES]) -> [Lanes; LANES] {
         }
     }
     turned
-}
-
-fn multiply_portable(row: &[u8], group: &[i8], start: &Sums32) -> Sums32 {
-    let mut sums = *start;
-    for (x, c) in row.as_chunks::<4>().0.iter().zip(group.as_chunks::<FOUR>().0) {
-        for (sum, c) in sums.iter_mut().zip(c.as_chunks::<4>().0) {
-            *sum += x.iter().zip(c).map(|(&x, &c)| i32::from(x) * i32::from(c)).sum::<i32>();
-        }
-    }
-    sums
 }
 
 /// What centroids have moved, in all: their own ways, and those with the fastest other's. Padded to
@@ -254,7 +349,7 @@ pub(super) fn reached(
     found.resize(start + rows + LANES, 0);
     let (done, mut count) = match simd.level() {
         #[cfg(target_arch = "x86_64")]
-        SimdLevel::Avx512 if sums.own.len() == LANES => {
+        SimdLevel::Avx512 | SimdLevel::Amx if sums.own.len() == LANES => {
             let whole = rows / LANES * LANES;
             (whole, x86::reached(sums, &limits.first(whole), first, &mut found[start..]))
         }
@@ -280,27 +375,6 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_level_multiplies_alike(
-            grains in 1_usize..12,
-            seed in prop::collection::vec(any::<i8>(), 1..50),
-        ) {
-            let width = 16 * grains;
-            let at = |i: usize| seed[i % seed.len()];
-            let row: Vec<u8> = (0..width).map(|i| at(i * 7).cast_unsigned()).collect();
-            let group: Vec<i8> = (0..width * LANES).map(|i| at(i * 3 + 1)).collect();
-            let centroid = |lane: usize, i: usize| group[i / 4 * FOUR + 4 * lane + i % 4];
-            let products: Sums32 = std::array::from_fn(|lane| {
-                (0..width).map(|i| i32::from(row[i]) * i32::from(centroid(lane, i))).sum()
-            });
-            let start: Sums32 = std::array::from_fn(|lane| 1000 * lane as i32 - 7);
-            for simd in available() {
-                let found = multiply(simd, &row, &group, &start);
-                let expected: Sums32 = std::array::from_fn(|lane| products[lane] + start[lane]);
-                prop_assert_eq!(found, expected, "{:?}", simd);
-            }
-        }
-
-        #[test]
         fn every_level_adds_the_same_products_to_scores(
             count in 1_usize..12,
             seed in prop::collection::vec((any::<i8>(), -1e3_f32..1e3), 30..60),
@@ -309,52 +383,101 @@ mod tests {
             let lanes = |first: usize| -> Lanes {
                 std::array::from_fn(|i| seed[(first * 7 + i) % seed.len()].1)
             };
-            let rows: Vec<RowLines> = (0..2 * count)
+            let integers = |first: usize| -> Sums32 {
+                std::array::from_fn(|i| i32::from(byte(first * 7 + i)).wrapping_mul(0x0011_2233))
+            };
+            // Rows at other distances in each source.
+            let lines = |source: usize| 2 * count + source;
+            let bytes: [Vec<u8>; Source::COUNT] = std::array::from_fn(|source| {
+                let all = ROWS * lines(source) * LINE;
+                (0..all).map(|i| byte(i * 7 + i / 61 + source).cast_unsigned()).collect()
+            });
+            let rows: [RowLines<'_>; Source::COUNT] = std::array::from_fn(|source| {
+                RowLines { bytes: &bytes[source], stride: lines(source) * LINE }
+            });
+            let group: Vec<GroupLine> = (0..2 * count)
                 .map(|line| {
-                    std::array::from_fn(|row| {
-                        std::array::from_fn(|i| byte(line * 11 + row * 13 + i * 7).cast_unsigned())
+                    std::array::from_fn(|four| {
+                        std::array::from_fn(|lane| {
+                            std::array::from_fn(|i| byte(line * 5 + four * 3 + lane * 17 + i))
+                        })
                     })
                 })
                 .collect();
-            let centroid: Vec<CentroidLine> = (0..2 * count)
-                .map(|line| std::array::from_fn(|i| byte(line * 5 + i * 3)))
-                .collect();
             // Sums of one stretch, of two, and of two of which one counts 256 times.
-            let stretch = |row_line, centroid_line, then| {
-                Stretch { row_line, centroid_line, lines: count, then }
+            let stretch = |source, row_line, centroid_line, then| {
+                Stretch { source, row_line, centroid_line, lines: count, then }
             };
             let stretches = [
-                stretch(0, 0, Then::Take { level: 1 }),
-                stretch(0, count, Then::GoOn),
-                stretch(count, 0, Then::Take { level: 0 }),
-                stretch(count, count, Then::GoOnTimes256),
-                stretch(0, 0, Then::Take { level: 1 }),
+                stretch(Source::Front, 0, 0, Then::Take { level: 1 }),
+                stretch(Source::FrontLow, 0, count, Then::GoOn),
+                stretch(Source::Deep, count, 0, Then::Take { level: 0 }),
+                stretch(Source::Low, count, count, Then::GoOnTimes256),
+                stretch(Source::Front, 0, 0, Then::Take { level: 1 }),
             ];
-            let sums = [(5, 0.5), (-900, 1e-3), (i32::MAX, -2.0)];
-            let sums = sums.map(|(start, factor)| Taken { start, factor });
+            let taken: [Taken; 3] =
+                std::array::from_fn(|i| Taken { start: integers(i), factors: lanes(9 + i) });
             let scales = [lanes(1), lanes(2)];
-            let dot = |row_line: usize, centroid_line: usize, row: usize| {
-                (0..count).fold(0_i32, |sum, line| {
-                    let row = &rows[row_line + line][row];
-                    let products = row.iter().zip(&centroid[centroid_line + line]);
-                    products.fold(sum, |sum, (&x, &c)| sum + i32::from(x) * i32::from(c))
+            let scores: [Lanes; ROWS] = std::array::from_fn(|row| lanes(3 + row));
+            let dot = |source: Source, row_line, centroid_line: usize, row: usize, lane: usize| {
+                (0..count * LINE).fold(0_i32, |sum, i| {
+                    let (line, i): (usize, usize) = (i / LINE, i % LINE);
+                    let start = row * lines(source as usize) + row_line + line;
+                    let x = bytes[source as usize][start * LINE + i];
+                    let c = group[centroid_line + line][i / FOUR][lane][i % FOUR];
+                    sum + i32::from(x) * i32::from(c)
                 })
             };
-            let expected: Lanes = std::array::from_fn(|row| {
-                let taken = [
-                    (dot(0, 0, row), 1),
-                    (dot(0, count, row) + dot(count, 0, row), 0),
-                    (dot(count, count, row).wrapping_mul(256).wrapping_add(dot(0, 0, row)), 1),
-                ];
-                taken.iter().zip(&sums).fold(lanes(3)[row], |score, (&(product, level), sum)| {
-                    let product = product.wrapping_add(sum.start) as f32;
-                    score + scales[level][row] * sum.factor * product
+            let expected: [Lanes; ROWS] = std::array::from_fn(|row| {
+                std::array::from_fn(|lane| {
+                    let dot = |at: usize| {
+                        let Stretch { source, row_line, centroid_line, .. } = stretches[at];
+                        dot(source, row_line, centroid_line, row, lane)
+                    };
+                    let sums = [
+                        (dot(0), 1),
+                        (dot(1) + dot(2), 0),
+                        (dot(3).wrapping_mul(256).wrapping_add(dot(4)), 1),
+                    ];
+                    sums.iter().zip(&taken).fold(scores[row][lane], |score, (&(sum, level), taken)| {
+                        let product = sum.wrapping_add(taken.start[lane]) as f32;
+                        score + scales[level][row] * taken.factors[lane] * product
+                    })
                 })
             });
             for simd in available() {
-                let mut scores = lanes(3);
-                add_stretches(simd, &stretches, &rows, &centroid, &sums, &scales, &mut scores);
-                prop_assert_eq!(scores.map(f32::to_bits), expected.map(f32::to_bits), "{:?}", simd);
+                let mut found = scores;
+                add_stretches(simd, &stretches, &rows, &group, &taken, &scales, &mut found);
+                for (found, expected) in found.iter().zip(&expected) {
+                    let (found, expected) = (found.map(f32::to_bits), expected.map(f32::to_bits));
+                    prop_assert_eq!(found, expected, "{:?}", simd);
+                }
+            }
+        }
+
+        #[test]
+        fn every_level_spreads_scores_alike(
+            seed in prop::collection::vec(-1e3_f32..1e3, 30..60),
+        ) {
+            let at = |i: usize| seed[i % seed.len()];
+            let lanes = |first: usize| -> Lanes { std::array::from_fn(|lane| at(first + lane)) };
+            let levels = |first: usize| -> PerLevel { std::array::from_fn(|l| lanes(first + 5 * l)) };
+            let of_row = |first: usize| std::array::from_fn(|level| at(first + 3 * level));
+            let parts = Parts {
+                errors: levels(1),
+                lows: levels(2),
+                outside: lanes(3),
+                rounding: lanes(4),
+            };
+            let off =
+                Off { norms: of_row(5), errors: of_row(6), lows: of_row(7), outside: at(8) };
+            let mut low = lanes(9);
+            let high = spread_portable(&mut low, &parts, &levels(10), &off);
+            for simd in available() {
+                let mut found = lanes(9);
+                let found_high = spread(simd, &mut found, &parts, &levels(10), &off);
+                prop_assert_eq!(found.map(f32::to_bits), low.map(f32::to_bits), "{:?}", simd);
+                prop_assert_eq!(found_high.map(f32::to_bits), high.map(f32::to_bits));
             }
         }
 
@@ -365,7 +488,7 @@ mod tests {
         ) {
             let at = |i: usize| seed[i % seed.len()];
             let lanes = |first: usize| -> Lanes { std::array::from_fn(|lane| at(first + lane).1) };
-            let products: Sums32 = std::array::from_fn(|lane| at(lane).0);
+            let sums: Sums32 = std::array::from_fn(|lane| at(lane).0);
             let moved = Movements {
                 squares: lanes(1),
                 factors: lanes(2),
@@ -374,13 +497,14 @@ mod tests {
                 norms: lanes(5),
                 rounding: lanes(6),
             };
-            let [scale, norm, tail, error, blur] = std::array::from_fn(|i| at(i * 7).1);
+            let [scale, norm, tail, error, blur, sharp_blur] =
+                std::array::from_fn(|i| at(i * 7).1);
             let mut note = Note::default();
             (note.scale, note.norm, note.tail) = (scale, norm, tail);
-            (note.error, note.blur) = (error, blur);
-            let (low, high) = range_portable(&products, &moved, &lanes(8), &note, sharp);
+            (note.error, note.blur, note.sharp_blur) = (error, blur, sharp_blur);
+            let (low, high) = range_portable(&sums, &moved, &lanes(8), &note, sharp);
             for simd in available() {
-                let found = range(simd, &products, &moved, &lanes(8), &note, sharp);
+                let found = range(simd, &sums, &moved, &lanes(8), &note, sharp);
                 prop_assert_eq!(found.0.map(f32::to_bits), low.map(f32::to_bits));
                 prop_assert_eq!(found.1.map(f32::to_bits), high.map(f32::to_bits));
             }

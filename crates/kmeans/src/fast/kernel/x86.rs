@@ -1,208 +1,153 @@
 //! What [`super`] does, in x86-64's own instructions.
 #![expect(unsafe_code, reason = "explicit vector instructions")]
-#![expect(clippy::cast_ptr_alignment, reason = "loads and stores that ask for no alignment")]
 
 use super::super::anchors::{Movements, Note};
+use super::super::planes::{Parts, PerLevel};
 use super::{
-    CentroidLine, FOUR, LANES, Lanes, OfRows, ROWS, Reach, RowLines, Stretch, Sums, Sums32, Taken,
-    Then,
+    FOUR, GroupLine, LANES, Lanes, OfRows, Off, Products, ROWS, Reach, RowLines, Sums, Sums32,
+    Taken,
 };
 use std::arch::x86_64::{
-    __m256i, __m512, __m512i, _CMP_GT_OQ, _mm256_add_epi32, _mm256_and_si256, _mm256_loadu_si256,
-    _mm256_madd_epi16, _mm256_set1_epi16, _mm256_setzero_si256, _mm256_slli_epi16,
-    _mm256_srai_epi16, _mm256_srli_epi16, _mm256_storeu_si256, _mm512_add_epi32, _mm512_add_ps,
-    _mm512_castpd_ps, _mm512_castps_pd as pairs, _mm512_cmp_ps_mask, _mm512_cvtepi32_ps,
-    _mm512_dpbusd_epi32, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mask_add_ps,
-    _mm512_maskz_compress_epi32, _mm512_mul_ps, _mm512_permutexvar_ps, _mm512_set1_epi32,
-    _mm512_set1_ps, _mm512_setr_epi32, _mm512_setzero_ps, _mm512_setzero_si512,
-    _mm512_shuffle_f32x4, _mm512_shuffle_i32x4, _mm512_slli_epi32, _mm512_storeu_ps,
-    _mm512_storeu_si512, _mm512_sub_ps, _mm512_unpackhi_epi32, _mm512_unpackhi_epi64,
-    _mm512_unpackhi_pd, _mm512_unpackhi_ps, _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
-    _mm512_unpacklo_pd, _mm512_unpacklo_ps,
+    __m512, __m512i, _CMP_GT_OQ, _mm_loadu_si128, _mm_set1_epi32, _mm256_add_epi32,
+    _mm256_cvtepi8_epi16, _mm256_cvtepu8_epi16, _mm256_madd_epi16, _mm256_setzero_si256,
+    _mm256_storeu_si256, _mm512_add_epi32, _mm512_add_ps, _mm512_castpd_ps,
+    _mm512_castps_pd as pairs, _mm512_cmp_ps_mask, _mm512_cvtepi32_ps, _mm512_dpbusd_epi32,
+    _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mask_mov_ps, _mm512_maskz_compress_epi32,
+    _mm512_mul_ps, _mm512_permutexvar_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setr_epi32,
+    _mm512_setzero_ps, _mm512_shuffle_f32x4, _mm512_slli_epi32, _mm512_storeu_ps,
+    _mm512_storeu_si512, _mm512_sub_ps, _mm512_unpackhi_pd, _mm512_unpackhi_ps, _mm512_unpacklo_pd,
+    _mm512_unpacklo_ps,
 };
 
-/// The caller holds a token of AVX-512, and has checked the lengths.
+/// The caller holds a token of AVX-512, and has checked that rows have as many lines as the group.
 #[inline]
-pub(super) fn multiply(row: &[u8], group: &[i8], start: &Sums32) -> Sums32 {
-    // SAFETY: the token stands for AVX-512 F and VNNI; the row has as many coordinates as the group,
-    // a multiple of 16.
-    unsafe { one(row, group, start) }
+pub(super) fn multiply_512(rows: RowLines<'_>, group: &[GroupLine], sums: &mut Products) {
+    // SAFETY: the token stands for AVX-512 F and VNNI; the caller has checked the rest.
+    unsafe { in_lanes_512(rows, group, sums) }
+}
+
+/// # Safety
+/// Rows have as many lines as the group.
+#[target_feature(enable = "avx512f,avx512vnni")]
+unsafe fn in_lanes_512(rows: RowLines<'_>, group: &[GroupLine], sums: &mut Products) {
+    let mut found = sums.each_ref().map(|sums| load_signed(sums));
+    for (four, centroids) in group.as_flattened().iter().enumerate() {
+        // SAFETY: four bytes of 16 centroids are 64 bytes; no alignment is asked for.
+        let c = unsafe { _mm512_loadu_si512(centroids.as_ptr().cast()) };
+        for (row, found) in found.iter_mut().enumerate() {
+            // SAFETY: the group has a line of fours for each of the row.
+            let x = unsafe { rows.bytes.as_ptr().add(row * rows.stride + FOUR * four) };
+            // SAFETY: as above; no alignment is asked for.
+            let x = unsafe { x.cast::<i32>().read_unaligned() };
+            *found = _mm512_dpbusd_epi32(*found, _mm512_set1_epi32(x), c);
+        }
+    }
+    for (sums, found) in sums.iter_mut().zip(found) {
+        store_signed(sums, found);
+    }
 }
 
 /// The caller holds a token of AVX-512.
 #[inline]
-pub(super) fn add_stretches(
-    stretches: &[Stretch],
-    rows: &[RowLines],
-    centroid: &[CentroidLine],
-    sums: &[Taken],
-    scales: &[OfRows],
-    scores: &mut OfRows,
-) {
-    // SAFETY: the token stands for AVX-512 F and VNNI.
-    unsafe { add_stretches_512(stretches, rows, centroid, sums, scales, scores) }
+pub(super) fn times_256(sums: &mut Products) {
+    // SAFETY: the token stands for AVX-512 F.
+    unsafe { times_256_512(sums) }
 }
 
-#[target_feature(enable = "avx512f,avx512vnni")]
-fn add_stretches_512(
-    stretches: &[Stretch],
-    rows: &[RowLines],
-    centroid: &[CentroidLine],
-    sums: &[Taken],
-    scales: &[OfRows],
-    scores: &mut OfRows,
-) {
-    let mut score = load(scores);
-    let mut found = [_mm512_setzero_si512(); ROWS];
-    let mut sums = sums.iter();
-    for stretch in stretches {
-        let rows = &rows[stretch.row_line..][..stretch.lines];
-        let centroid = &centroid[stretch.centroid_line..][..stretch.lines];
-        for (rows, centroid) in rows.iter().zip(centroid) {
-            // SAFETY: a line is 64 bytes, and no alignment is asked for.
-            let c = unsafe { _mm512_loadu_si512(centroid.as_ptr().cast()) };
-            for (found, row) in found.iter_mut().zip(rows) {
-                // SAFETY: as above.
-                let x = unsafe { _mm512_loadu_si512(row.as_ptr().cast()) };
-                *found = _mm512_dpbusd_epi32(*found, x, c);
-            }
-        }
-        match stretch.then {
-            Then::GoOn => {}
-            Then::GoOnTimes256 => {
-                for found in &mut found {
-                    *found = _mm512_slli_epi32::<8>(*found);
-                }
-            }
-            Then::Take { level } => {
-                let sum = sums.next().expect("every sum that is taken is known");
-                let products = _mm512_add_epi32(across(&found), _mm512_set1_epi32(sum.start));
-                let factors = _mm512_mul_ps(load(&scales[level]), _mm512_set1_ps(sum.factor));
-                score = _mm512_add_ps(score, _mm512_mul_ps(factors, _mm512_cvtepi32_ps(products)));
-                found = [_mm512_setzero_si512(); ROWS];
-            }
-        }
-    }
-    store(scores, score);
-}
-
-/// The sum of the lanes of each of 16 registers, in four steps: neighbours, pairs, and then quarters of
-/// registers twice.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn across(sums: &[__m512i; ROWS]) -> __m512i {
-    // The four lanes of a quarter become those of four registers.
-    let mut fours = [_mm512_setzero_si512(); 4];
-    for (four, &[a, b, c, d]) in fours.iter_mut().zip(sums.as_chunks::<4>().0) {
-        let low = _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
-        let high = _mm512_add_epi32(_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
-        *four =
-            _mm512_add_epi32(_mm512_unpacklo_epi64(low, high), _mm512_unpackhi_epi64(low, high));
+fn times_256_512(sums: &mut Products) {
+    for sums in sums {
+        store_signed(sums, _mm512_slli_epi32::<8>(load_signed(sums)));
     }
-    halves(halves(fours[0], fours[1]), halves(fours[2], fours[3]))
 }
 
-/// The sums of neighbouring quarters of `a`, and then those of `b`.
+/// The caller holds a token of AVX-512.
+#[inline]
+pub(super) fn take(sums: &Products, taken: &Taken, scales: &OfRows, scores: &mut [Lanes; ROWS]) {
+    // SAFETY: the token stands for AVX-512 F.
+    unsafe { take_512(sums, taken, scales, scores) }
+}
+
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn halves(a: __m512i, b: __m512i) -> __m512i {
-    _mm512_add_epi32(_mm512_shuffle_i32x4::<0x88>(a, b), _mm512_shuffle_i32x4::<0xdd>(a, b))
+fn take_512(sums: &Products, taken: &Taken, scales: &OfRows, scores: &mut [Lanes; ROWS]) {
+    let (start, factors) = (load_signed(&taken.start), load(&taken.factors));
+    for ((sums, scores), &scale) in sums.iter().zip(scores).zip(scales) {
+        let product = _mm512_cvtepi32_ps(_mm512_add_epi32(load_signed(sums), start));
+        let factors = _mm512_mul_ps(_mm512_set1_ps(scale), factors);
+        store(scores, _mm512_add_ps(load(scores), _mm512_mul_ps(factors, product)));
+    }
 }
 
 /// The caller holds a token of AVX2.
-pub(super) fn add_dots(rows: &[RowLines], centroid: &[CentroidLine], found: &mut [i32; ROWS]) {
-    // SAFETY: the token stands for AVX2.
-    unsafe { add_dots_256(rows, centroid, found) }
-}
-
-#[target_feature(enable = "avx2")]
-fn add_dots_256(rows: &[RowLines], centroid: &[CentroidLine], found: &mut [i32; ROWS]) {
-    let mut sums = [_mm256_setzero_si256(); ROWS];
-    add_halves(&mut sums, rows, centroid);
-    for (found, sum) in found.iter_mut().zip(sums) {
-        let mut lanes = [0_i32; 8];
-        // SAFETY: 8 numbers are 32 bytes, and no alignment is asked for.
-        unsafe { _mm256_storeu_si256(lanes.as_mut_ptr().cast(), sum) };
-        for lane in lanes {
-            *found = found.wrapping_add(lane);
-        }
-    }
-}
-
 #[inline]
+pub(super) fn multiply_256(rows: RowLines<'_>, group: &[GroupLine], sums: &mut Products) {
+    // SAFETY: the token stands for AVX2.
+    unsafe { in_lanes_256(rows, group, sums) }
+}
+
+/// Two rows at a time: the sums of each take four registers, in which those of two neighbouring
+/// coordinates stand apart till the end. Bytes are widened, because what multiplies them directly may
+/// overflow.
 #[target_feature(enable = "avx2")]
-fn add_halves(sums: &mut [__m256i; ROWS], rows: &[RowLines], centroid: &[CentroidLine]) {
-    let bytes = _mm256_set1_epi16(0xff);
-    for (rows, centroid) in rows.iter().zip(centroid) {
-        for half in 0..2 {
-            // SAFETY: a line is two halves of 32 bytes; no alignment is asked for.
-            let c = unsafe { _mm256_loadu_si256(centroid.as_ptr().cast::<__m256i>().add(half)) };
-            // Every other byte, widened: what multiplies bytes directly may overflow.
-            let c = [_mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(c)), _mm256_srai_epi16::<8>(c)];
-            for (sum, row) in sums.iter_mut().zip(rows) {
-                // SAFETY: as above.
-                let x = unsafe { _mm256_loadu_si256(row.as_ptr().cast::<__m256i>().add(half)) };
-                let x = [_mm256_and_si256(x, bytes), _mm256_srli_epi16::<8>(x)];
-                for (x, c) in x.into_iter().zip(c) {
-                    *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(c, x));
+fn in_lanes_256(rows: RowLines<'_>, group: &[GroupLine], sums: &mut Products) {
+    for (first, sums) in (0..ROWS).step_by(2).zip(sums.as_chunks_mut::<2>().0) {
+        let mut found = [[_mm256_setzero_si256(); 4]; 2];
+        for (line, group) in group.iter().enumerate() {
+            let rows = [rows.line(first, line), rows.line(first + 1, line)];
+            for (four, centroids) in group.iter().enumerate() {
+                let c = centroids.as_chunks::<4>().0;
+                // SAFETY: four bytes of four centroids are 16 bytes; no alignment is asked for.
+                let c = [0, 1, 2, 3].map(|i| unsafe {
+                    _mm256_cvtepi8_epi16(_mm_loadu_si128(c[i].as_ptr().cast()))
+                });
+                for (row, found) in rows.iter().zip(&mut found) {
+                    let x = i32::from_le_bytes(row.as_chunks::<FOUR>().0[four]);
+                    let x = _mm256_cvtepu8_epi16(_mm_set1_epi32(x));
+                    for (found, c) in found.iter_mut().zip(c) {
+                        *found = _mm256_add_epi32(*found, _mm256_madd_epi16(c, x));
+                    }
                 }
             }
         }
-    }
-}
-
-/// # Safety
-/// The row is `group.len() / LANES` long, a multiple of 16.
-#[inline]
-#[target_feature(enable = "avx512f,avx512vnni")]
-unsafe fn one(row: &[u8], group: &[i8], start: &Sums32) -> Sums32 {
-    // SAFETY: four coordinates of 16 centroids are 64 bytes of `group`; four of the row's are 4 bytes
-    // of it, in range because it has four coordinates for each of the group's fours; 16 sums are 64
-    // bytes. No load or store asks for alignment.
-    unsafe {
-        // Four chains hide how long one takes.
-        let mut sums = [_mm512_setzero_si512(); 4];
-        sums[0] = _mm512_loadu_si512(start.as_ptr().cast());
-        for fours in 0..group.len() / (4 * FOUR) {
-            for (i, sum) in sums.iter_mut().enumerate() {
-                let four = 4 * fours + i;
-                let c = _mm512_loadu_si512(group.as_ptr().add(four * FOUR).cast());
-                let x = row.as_ptr().add(4 * four).cast::<i32>().read_unaligned();
-                *sum = _mm512_dpbusd_epi32(*sum, _mm512_set1_epi32(x), c);
+        for (sums, found) in sums.iter_mut().zip(found) {
+            for (sums, found) in sums.as_chunks_mut::<4>().0.iter_mut().zip(found) {
+                let mut pairs = [[0_i32; 2]; 4];
+                // SAFETY: 8 numbers are 32 bytes, and no alignment is asked for.
+                unsafe { _mm256_storeu_si256(pairs.as_mut_ptr().cast(), found) };
+                for (sum, [a, b]) in sums.iter_mut().zip(pairs) {
+                    *sum = sum.wrapping_add(a).wrapping_add(b);
+                }
             }
         }
-        let [a, b, c, d] = sums;
-        let sum = _mm512_add_epi32(_mm512_add_epi32(a, b), _mm512_add_epi32(c, d));
-        let mut found = [0; LANES];
-        _mm512_storeu_si512(found.as_mut_ptr().cast(), sum);
-        found
     }
 }
 
 /// The caller holds a token of AVX-512.
 #[inline]
 pub(super) fn range(
-    products: &Sums32,
+    sums: &Sums32,
     moved: &Movements,
     kept: &Lanes,
     note: &Note,
     sharp: u16,
 ) -> (Lanes, Lanes) {
     // SAFETY: the token stands for AVX-512 F.
-    unsafe { range_512(products, moved, kept, note, sharp) }
+    unsafe { range_512(sums, moved, kept, note, sharp) }
 }
 
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn range_512(
-    products: &Sums32,
+    sums: &Sums32,
     moved: &Movements,
     kept: &Lanes,
     note: &Note,
     sharp: u16,
 ) -> (Lanes, Lanes) {
     let factors = _mm512_mul_ps(_mm512_set1_ps(note.scale), load(&moved.factors));
-    let product = _mm512_mul_ps(factors, _mm512_cvtepi32_ps(load_signed(products)));
+    let product = _mm512_mul_ps(factors, _mm512_cvtepi32_ps(load_signed(sums)));
     let score = _mm512_add_ps(load(kept), _mm512_add_ps(load(&moved.squares), product));
     let bound = [(note.error, &moved.errors), (note.tail, &moved.tails), (note.norm, &moved.norms)]
         .into_iter()
@@ -211,12 +156,36 @@ fn range_512(
         });
     let (mut low, mut high) = ([0.0; LANES], [0.0; LANES]);
     store(&mut low, _mm512_sub_ps(score, bound));
-    let unknown = _mm512_set1_ps(f32::INFINITY);
-    store(
-        &mut high,
-        _mm512_mask_add_ps(unknown, sharp, score, _mm512_add_ps(bound, _mm512_set1_ps(note.blur))),
-    );
+    let blur =
+        _mm512_mask_mov_ps(_mm512_set1_ps(note.blur), sharp, _mm512_set1_ps(note.sharp_blur));
+    store(&mut high, _mm512_add_ps(score, _mm512_add_ps(bound, blur)));
     (low, high)
+}
+
+/// The caller holds a token of AVX-512.
+#[inline]
+pub(super) fn spread(scores: &mut Lanes, parts: &Parts, apart: &PerLevel, off: &Off) -> Lanes {
+    // SAFETY: the token stands for AVX-512 F.
+    unsafe { spread_512(scores, parts, apart, off) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn spread_512(scores: &mut Lanes, parts: &Parts, apart: &PerLevel, off: &Off) -> Lanes {
+    let add = |bound, off: f32, by: &Lanes| {
+        _mm512_add_ps(bound, _mm512_mul_ps(_mm512_set1_ps(off), load(by)))
+    };
+    let mut bound = add(load(&parts.rounding), off.outside, &parts.outside);
+    for (level, apart) in apart.iter().enumerate() {
+        bound = add(bound, off.norms[level], &parts.errors[level]);
+        bound = add(bound, off.errors[level], apart);
+        bound = add(bound, off.lows[level], &parts.lows[level]);
+    }
+    let score = load(scores);
+    let mut high = [0.0; LANES];
+    store(scores, _mm512_sub_ps(score, bound));
+    store(&mut high, _mm512_add_ps(score, bound));
+    high
 }
 
 #[inline]
@@ -224,6 +193,13 @@ fn range_512(
 fn load_signed(values: &Sums32) -> __m512i {
     // SAFETY: 16 numbers are 64 bytes, and no alignment is asked for.
     unsafe { _mm512_loadu_si512(values.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn store_signed(values: &mut Sums32, register: __m512i) {
+    // SAFETY: 16 numbers are 64 bytes, and no alignment is asked for.
+    unsafe { _mm512_storeu_si512(values.as_mut_ptr().cast(), register) };
 }
 
 #[inline]
