@@ -61,7 +61,7 @@ impl Need {
             .saturating_add(per_centroid.saturating_mul(lanes));
         Self {
             raw: (n as u64).saturating_mul(d as u64).saturating_mul(value),
-            shared: SharedFile::size(shape, index).unwrap_or(u64::MAX),
+            shared: SharedFile::size(shape, table.dtype(), index).unwrap_or(u64::MAX),
             made: statistics.saturating_add(index_built),
             worker,
             reference: config.gap.map(|_| (n as u64).saturating_mul(d as u64).saturating_mul(4)),

@@ -1,5 +1,6 @@
 //! What is computed of the rows once, for all runs, and the view of both that a run works on.
 
+use crate::coded::CodedRows;
 use crate::distance;
 use crate::exact_sum::{ExactSums, SumGrid};
 use crate::rows::{Magnitudes, Rows};
@@ -71,6 +72,7 @@ impl Statistics {
     pub fn with_rows<'a>(&'a self, rows: Rows<'a>) -> Data<'a> {
         Data {
             rows,
+            coded: None,
             grid: self.grid,
             center: &self.center,
             spread: &self.spread,
@@ -84,6 +86,8 @@ impl Statistics {
 pub struct Data<'a> {
     /// The normalised rows.
     pub rows: Rows<'a>,
+    /// The same once more, where they take less memory so. Saves work, and changes nothing.
+    pub coded: Option<CodedRows<'a>>,
     /// How rows are added exactly.
     pub grid: SumGrid,
     /// Mean of every column, `[stride]`.

@@ -5,6 +5,7 @@
 //! wider registers and, in [`nearest`], for several centroids at a time, which changes the order of
 //! work between distances but never inside one.
 
+use crate::coded::CodedRows;
 use crate::rows::{LANES, RowIndex, Rows};
 use crate::simd::multiversion;
 
@@ -262,6 +263,30 @@ multiversion! {
     /// The squared distance of every row to the centroid that its label names, into `distances`.
     pub fn to_own =
         to_own_body(rows: Rows<'_>, centroids: &[f64], labels: &[u32], distances: &mut [f64])
+}
+
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
+fn to_own_coded_body<const B: usize>(
+    coded: &CodedRows<'_>,
+    first: usize,
+    centroids: &[f64],
+    labels: &[u32],
+    distances: &mut [f64],
+) {
+    let stride = coded.codes(first).len();
+    let mut row = vec![0.0; stride];
+    for ((place, &label), distance) in (first..).zip(labels).zip(distances) {
+        coded.decode(place, 0, &mut row);
+        *distance = squared_distance(&row, &centroids[label as usize * stride..][..stride]);
+    }
+}
+
+multiversion! {
+    /// As [`to_own`], of coded rows from the `first` on.
+    pub(crate) fn to_own_coded = to_own_coded_body(
+        coded: &CodedRows<'_>, first: usize, centroids: &[f64], labels: &[u32], distances: &mut [f64],
+    )
 }
 
 #[cfg(test)]

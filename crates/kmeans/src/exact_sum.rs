@@ -12,6 +12,7 @@
 //! Ogita, Oishi 2008, "Accurate floating-point summation, part I"). It needs nothing but additions,
 //! so it vectorises everywhere. The sum is rounded to binary64 only when it is read.
 
+use crate::coded::CodedRows;
 use crate::rows::{Magnitudes, RowIndex, Rows};
 use crate::simd::{Simd, multiversion, prefetch};
 
@@ -146,12 +147,19 @@ impl ExactSums {
     }
 
     /// Takes rows out of sums and adds them to others. Sorts `changes` by both: rows that go the same way
-    /// are added up first, some columns at a time, so that few sums are in use.
-    pub(crate) fn exchange_all(&mut self, simd: Simd, rows: Rows<'_>, changes: &mut [Change]) {
+    /// are added up first, some columns at a time, so that few sums are in use. Where rows are `coded`
+    /// too, that is what is read.
+    pub(crate) fn exchange_all(
+        &mut self,
+        simd: Simd,
+        rows: Rows<'_>,
+        coded: Option<&CodedRows<'_>>,
+        changes: &mut [Change],
+    ) {
         changes.sort_unstable_by_key(|change| (change.from, change.to, change.row));
         let is_same_way = |a: &Change, b: &Change| (a.from, a.to) == (b.from, b.to);
         for way in changes.chunk_by(is_same_way) {
-            exchange_way(simd, self, rows, way);
+            exchange_way(simd, self, rows, coded, way);
         }
     }
 
@@ -272,14 +280,25 @@ fn subtract_body<const B: usize>(grid: &SumGrid, row: &[f32], sum: &mut [f64]) {
     cut_into(grid, row, sum, |sum, limb| *sum -= limb);
 }
 
+/// Numbers that begin with a cache line: no register is loaded from two.
+#[repr(align(64))]
+struct Tile<T>([T; TILE]);
+
 multiversion! {
     /// As [`ExactSums::exchange_all`], of changes that are all the same way.
-    fn exchange_way = exchange_way_body(sums: &mut ExactSums, rows: Rows<'_>, way: &[Change])
+    fn exchange_way = exchange_way_body(
+        sums: &mut ExactSums, rows: Rows<'_>, coded: Option<&CodedRows<'_>>, way: &[Change],
+    )
 }
 
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
-fn exchange_way_body<const B: usize>(sums: &mut ExactSums, rows: Rows<'_>, way: &[Change]) {
+fn exchange_way_body<const B: usize>(
+    sums: &mut ExactSums,
+    rows: Rows<'_>,
+    coded: Option<&CodedRows<'_>>,
+    way: &[Change],
+) {
     let (grid, stride) = (sums.grid, sums.stride);
     let Some(&Change { from, to, .. }) = way.first() else { return };
     let values = |change: &Change| rows.row(RowIndex::new(change.row as usize));
@@ -296,13 +315,24 @@ fn exchange_way_body<const B: usize>(sums: &mut ExactSums, rows: Rows<'_>, way: 
     // The usual case.
     for first in (0..stride).step_by(TILE) {
         let columns = first..stride.min(first + TILE);
-        let (mut highs, mut lows) = ([0.0; TILE], [0.0; TILE]);
+        let (mut highs, mut lows) = (Tile([0.0; TILE]), Tile([0.0; TILE]));
+        let mut decoded = Tile([0.0; TILE]);
         for (at, change) in way.iter().enumerate() {
-            if let Some(next) = way.get(at + AHEAD) {
-                prefetch(&values(next)[columns.clone()]);
-            }
-            let row = &values(change)[columns.clone()];
-            for ((&x, high), low) in row.iter().zip(&mut highs).zip(&mut lows) {
+            let next = way.get(at + AHEAD);
+            let row = if let Some(coded) = coded {
+                if let Some(next) = next {
+                    prefetch(&coded.codes(next.row as usize)[columns.clone()]);
+                }
+                let values = &mut decoded.0[..columns.len()];
+                coded.decode(change.row as usize, first, values);
+                &*values
+            } else {
+                if let Some(next) = next {
+                    prefetch(&values(next)[columns.clone()]);
+                }
+                &values(change)[columns.clone()]
+            };
+            for ((&x, high), low) in row.iter().zip(&mut highs.0).zip(&mut lows.0) {
                 let x = f64::from(x);
                 let cut = (x + cutter) - cutter;
                 *high += cut;
@@ -311,12 +341,12 @@ fn exchange_way_body<const B: usize>(sums: &mut ExactSums, rows: Rows<'_>, way: 
         }
         if from != Change::NOWHERE {
             let (high, low) = sums.sum_mut(from as usize).split_at_mut(stride);
-            high[columns.clone()].iter_mut().zip(&highs).for_each(|(sum, way)| *sum -= way);
-            low[columns.clone()].iter_mut().zip(&lows).for_each(|(sum, way)| *sum -= way);
+            high[columns.clone()].iter_mut().zip(&highs.0).for_each(|(sum, way)| *sum -= way);
+            low[columns.clone()].iter_mut().zip(&lows.0).for_each(|(sum, way)| *sum -= way);
         }
         let (high, low) = sums.sum_mut(to as usize).split_at_mut(stride);
-        high[columns.clone()].iter_mut().zip(&highs).for_each(|(sum, way)| *sum += way);
-        low[columns].iter_mut().zip(&lows).for_each(|(sum, way)| *sum += way);
+        high[columns.clone()].iter_mut().zip(&highs.0).for_each(|(sum, way)| *sum += way);
+        low[columns].iter_mut().zip(&lows.0).for_each(|(sum, way)| *sum += way);
     }
 }
 
@@ -399,8 +429,8 @@ mod tests {
                 let changes = |from, to| -> Vec<Change> {
                     (0..values.len() as u32).rev().map(|row| Change { row, from, to }).collect()
                 };
-                backward.exchange_all(simd, rows, &mut changes(Change::NOWHERE, 0));
-                backward.exchange_all(simd, rows, &mut changes(0, 1));
+                backward.exchange_all(simd, rows, None, &mut changes(Change::NOWHERE, 0));
+                backward.exchange_all(simd, rows, None, &mut changes(0, 1));
                 prop_assert_eq!(&forward, &backward);
                 let mut mean = [0.0; WIDTH];
                 forward.mean(1, 1, &mut mean);

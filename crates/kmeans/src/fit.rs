@@ -1,5 +1,6 @@
 //! One whole run, from parameters to [`Fit`].
 
+use crate::coded::CodedRows;
 use crate::data::Data;
 use crate::digest::Digest;
 use crate::fast::{self, Fast};
@@ -167,8 +168,11 @@ pub fn fit(
     parameters: &Parameters,
     observer: &mut dyn Observer,
 ) -> Result<Fit, FitError> {
-    let &Parameters { k, simd, .. } = parameters;
+    let &Parameters { k, simd, engine, .. } = parameters;
     let (n, d) = (data.rows.n(), data.rows.d());
+    // The definitions ask for the rows themselves.
+    let coded = data.coded.filter(|_| engine == Engine::Fast && CodedRows::pay(simd));
+    let data = Data { coded, ..data };
     if k == 0 || k > n || u32::try_from(k).is_err() {
         return Err(FitError::K { k, n });
     }
@@ -179,7 +183,7 @@ pub fn fit(
     let limits =
         Limits { max_iter: parameters.max_iter, max_shift: parameters.tol * data.mean_variance() };
     let (mut fast, mut plain);
-    let engine: &mut dyn Assign = match parameters.engine {
+    let engine: &mut dyn Assign = match engine {
         Engine::Fast => {
             fast = Fast::new(simd, data, index, labels);
             &mut fast
@@ -192,7 +196,7 @@ pub fn fit(
     let found = lloyd::iterate(simd, data, padded(&init_centers), limits, engine, |iteration| {
         observer.iterated(iteration);
     });
-    let inertia = lloyd::inertia(simd, data.rows, &found.centroids, &found.labels);
+    let inertia = lloyd::inertia(simd, data, &found.centroids, &found.labels);
     let stride = data.rows.stride();
     Ok(Fit {
         centroids: Array2::from_shape_fn((k, d), |(j, i)| found.centroids[j * stride + i]),

@@ -36,6 +36,7 @@
 //! Data (rows + Statistics), Index ─→ seeding ─→ first centroids ─→ lloyd: assign ⇄ sum, until it stops ─→ Fit ─→ digest
 //! ```
 
+pub mod coded;
 pub mod data;
 pub mod digest;
 pub mod distance;
@@ -51,6 +52,7 @@ pub mod seeding;
 pub mod simd;
 mod threads;
 
+pub use coded::CodedRows;
 pub use data::{Data, Statistics};
 pub use digest::Digest;
 #[doc(hidden)]

@@ -7,7 +7,7 @@
 use crate::data::Data;
 use crate::distance;
 use crate::exact_sum::{Change, ExactSums};
-use crate::rows::{RowIndex, Rows};
+use crate::rows::RowIndex;
 use crate::simd::Simd;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -118,8 +118,8 @@ impl Clusters {
     }
 
     /// Moves rows from one cluster to another.
-    pub(crate) fn exchange_all(&mut self, rows: Rows<'_>, changes: &mut [Change]) {
-        self.sums.exchange_all(self.simd, rows, changes);
+    pub(crate) fn exchange_all(&mut self, data: Data<'_>, changes: &mut [Change]) {
+        self.sums.exchange_all(self.simd, data.rows, data.coded.as_ref(), changes);
         for change in changes {
             if change.from != Change::NOWHERE {
                 self.sizes[change.from as usize] -= 1;
@@ -198,7 +198,7 @@ pub(crate) fn iterate(
     while n_iter < limits.max_iter {
         n_iter += 1;
         let rows_changed = engine.assign(&centroids, &mut labels, &mut clusters);
-        let moves = relocations(simd, rows, &centroids, &labels, &clusters.sizes);
+        let moves = relocations(simd, data, &centroids, &labels, &clusters.sizes);
         relocated += moves.len() as u64;
         for &Relocation { row, from, to } in &moves {
             clusters.remove(rows.row(row), from);
@@ -252,9 +252,9 @@ pub(crate) struct Limits {
 }
 
 /// The distances of all rows to the centroids of their labels, added in row order.
-pub(crate) fn inertia(simd: Simd, rows: Rows<'_>, centroids: &[f64], labels: &[u32]) -> f64 {
+pub(crate) fn inertia(simd: Simd, data: Data<'_>, centroids: &[f64], labels: &[u32]) -> f64 {
     let mut sum = 0.0;
-    for_own_distances(simd, rows, centroids, labels, |_, distance| sum += distance);
+    for_own_distances(simd, data, centroids, labels, |_, distance| sum += distance);
     sum
 }
 
@@ -268,7 +268,7 @@ struct Relocation {
 /// lowest row of equals first (scikit-learn's `_relocate_empty_clusters_dense`).
 fn relocations(
     simd: Simd,
-    rows: Rows<'_>,
+    data: Data<'_>,
     centroids: &[f64],
     labels: &[u32],
     sizes: &[u64],
@@ -278,8 +278,8 @@ fn relocations(
     if empty.is_empty() {
         return Vec::new();
     }
-    let mut far: Vec<(f64, usize)> = Vec::with_capacity(rows.n());
-    for_own_distances(simd, rows, centroids, labels, |row, distance| {
+    let mut far: Vec<(f64, usize)> = Vec::with_capacity(data.rows.n());
+    for_own_distances(simd, data, centroids, labels, |row, distance| {
         if distance > 0.0 {
             far.push((distance, row));
         }
@@ -298,23 +298,23 @@ fn relocations(
 
 fn for_own_distances(
     simd: Simd,
-    rows: Rows<'_>,
+    data: Data<'_>,
     centroids: &[f64],
     labels: &[u32],
     mut each: impl FnMut(usize, f64),
 ) {
     const BLOCK: usize = 256;
     let mut distances = [0.0; BLOCK];
-    for start in (0..rows.n()).step_by(BLOCK) {
-        let range = start..(start + BLOCK).min(rows.n());
+    for start in (0..data.rows.n()).step_by(BLOCK) {
+        let range = start..(start + BLOCK).min(data.rows.n());
         let distances = &mut distances[..range.len()];
-        distance::to_own(
-            simd,
-            rows.slice(range.clone()),
-            centroids,
-            &labels[range.clone()],
-            distances,
-        );
+        let labels = &labels[range.clone()];
+        if let Some(coded) = &data.coded {
+            distance::to_own_coded(simd, coded, start, centroids, labels, distances);
+        } else {
+            let rows = data.rows.slice(range.clone());
+            distance::to_own(simd, rows, centroids, labels, distances);
+        }
         for (row, &distance) in range.zip(&*distances) {
             each(row, distance);
         }

@@ -5,11 +5,12 @@ use crate::layout::{IndexHeader, Layout, Section, Shape};
 use crate::map::SharedMap;
 use crate::mapping::{Mapping, NewMapping, SEALS};
 use crate::scaler::Scaler;
-use kscan_dataset::Table;
+use kscan_dataset::{Dtype, Table, Values};
 use kscan_kmeans::Magnitudes;
 use kscan_kmeans::exact_sum::SumGrid;
 use kscan_kmeans::index::{Index, Layout as IndexLayout};
-use kscan_kmeans::{Rows, Simd, Statistics, side_by_side};
+use kscan_kmeans::{CodedRows, Rows, Simd, Statistics, side_by_side};
+use ndarray::Axis;
 use rustix::fs::{FallocateFlags, MemfdFlags, Mode, SealFlags};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -53,7 +54,8 @@ impl SharedFile {
     ) -> Result<Self, SharedError> {
         let shape = Shape { n: table.rows(), d: table.cols() };
         // How many limbs sums take is known only of the scaled rows: room for the most.
-        let widest = Layout::new(shape, kscan_kmeans::exact_sum::MAX_LIMBS, index);
+        let coded = may_be_coded(table.dtype(), index) && CodedRows::pay(simd);
+        let widest = Layout::new(shape, coded, kscan_kmeans::exact_sum::MAX_LIMBS, index);
         let bytes = widest.map_or(u64::MAX, |layout| layout.file_len() as u64);
         let fail_at =
             |place: &str, source| SharedError::Create { place: place.to_owned(), bytes, source };
@@ -96,15 +98,17 @@ impl SharedFile {
         rustix::fs::fchmod(&file, Mode::RUSR | Mode::WUSR).map_err(io::Error::from)?;
         let mut writable = NewMapping::allocate(&file, bytes, threads)?;
         let magnitudes = scale_rows(&mut writable, widest, table, scaler, threads)?;
+        let coded = widest.coded && code_rows(&mut writable, widest, table, scaler, simd, threads);
 
         let grid = SumGrid::for_rows(shape.n, magnitudes);
-        let plain = Layout::new(shape, grid.limbs(), None).expect("smaller than the widest");
+        let plain = Layout::new(shape, coded, grid.limbs(), None).expect("smaller than the widest");
         let statistics = add_statistics(&mut writable, &plain, magnitudes, simd, threads);
         let index = widest.index.and_then(|index| {
             let data = statistics.with_rows(rows(&writable, &plain));
             Index::build(simd, data, threads, index)
         });
-        let layout = Layout::new(shape, grid.limbs(), index.as_ref().map(|index| index.layout))
+        let index_layout = index.as_ref().map(|index| index.layout);
+        let layout = Layout::new(shape, coded, grid.limbs(), index_layout)
             .expect("no wider than the widest");
         let header = index.map(|index| add_index(&mut writable, &layout, &index));
         layout.write_header(&mut writable[..layout.file_len()], header);
@@ -117,11 +121,12 @@ impl SharedFile {
         Ok(Self { _file: file, path, map })
     }
 
-    /// How many bytes it takes for data of this `shape`, at most; `None` where that is more than
-    /// memory can be.
+    /// How many bytes it takes for data of this `shape` and type, at most; `None` where that is more
+    /// than memory can be.
     #[must_use]
-    pub fn size(shape: Shape, index: Option<IndexLayout>) -> Option<u64> {
-        let widest = Layout::new(shape, kscan_kmeans::exact_sum::MAX_LIMBS, index)?;
+    pub fn size(shape: Shape, dtype: Dtype, index: Option<IndexLayout>) -> Option<u64> {
+        let coded = may_be_coded(dtype, index);
+        let widest = Layout::new(shape, coded, kscan_kmeans::exact_sum::MAX_LIMBS, index)?;
         Some(widest.file_len() as u64)
     }
 
@@ -136,6 +141,11 @@ impl SharedFile {
     pub fn map(&self) -> &SharedMap {
         &self.map
     }
+}
+
+/// Whether rows of a table of this type are coded too: where they are worth an index, and are bytes.
+fn may_be_coded(dtype: Dtype, index: Option<IndexLayout>) -> bool {
+    dtype == Dtype::U8 && index.is_some()
 }
 
 /// A copy that is begun: removed again when this is dropped before it is finished.
@@ -220,6 +230,39 @@ fn scale_rows(
     }));
     // In the order of the rows, so that whatever the threads do the first failure is told.
     scaled.into_iter().try_fold(Magnitudes::NONE, |sum, part| Ok(sum.merge(part?)))
+}
+
+/// Writes codes of the scaled rows; whether they stand for them.
+fn code_rows(
+    file: &mut NewMapping,
+    layout: &Layout,
+    table: &Table,
+    scaler: &Scaler,
+    simd: Simd,
+    threads: usize,
+) -> bool {
+    let Values::U8(values) = table.values() else { return false };
+    let Shape { n, d } = layout.shape;
+    let stride = Rows::stride_of(d);
+    let columns = CodedRows::columns(scaler.mean(), scaler.std());
+    layout.section_mut(file, Section::CodedColumns).copy_from_slice(bytemuck::cast_slice(&columns));
+    let part = n.div_ceil(threads.max(1));
+    let codes = layout.section_mut(file, Section::Codes);
+    let parts = codes.chunks_mut(part * stride).zip(values.axis_chunks_iter(Axis(0), part));
+    side_by_side(parts.map(|(codes, values)| {
+        move || {
+            for (codes, values) in codes.chunks_exact_mut(stride).zip(values.rows()) {
+                codes.iter_mut().zip(values).for_each(|(code, &value)| *code = value);
+            }
+        }
+    }));
+    let (rows, columns) = (rows(file, layout), &columns);
+    let codes = layout.section(file, Section::Codes).chunks(part * stride);
+    let hold = side_by_side((0..n).step_by(part).zip(codes).map(|(start, codes)| {
+        let rows = rows.slice(start..n.min(start + part));
+        move || CodedRows::new(codes, columns).stand_for(simd, rows)
+    }));
+    hold.into_iter().all(|holds| holds)
 }
 
 /// Where the first value of `rows`, of which one is not finite, stands; `start` is their first.

@@ -2,14 +2,15 @@
 //!
 //! ```text
 //! 0      Header: magic, version, shape, section table, checksums; padded to 4,096 bytes
-//! 4096   sections, each at a multiple of 64: rows f32 [n, stride], center f64 [stride],
+//! 4096   sections, each at a multiple of 64: rows f32 [n, stride]; where rows are coded too, codes
+//!        u8 [n, stride] and what they stand for f32 [3, stride]; center f64 [stride],
 //!        spread f64 [n], spread_cumulative f64 [n], cutters f64 [limbs - 1];
 //!        where there is an index: basis f32, front u8, deep and low in blocks of 64 bytes
 //! ```
 
 use bytemuck::{Pod, Zeroable};
-use kscan_kmeans::Rows;
 use kscan_kmeans::index::{Layout as IndexLayout, Line, MAX_LEVELS};
+use kscan_kmeans::{CodedRows, Rows};
 
 const MAGIC: [u8; 8] = *b"KSCANSHR";
 const VERSION: u32 = 1;
@@ -75,6 +76,8 @@ pub enum HeaderError {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Section {
     Rows,
+    Codes,
+    CodedColumns,
     Center,
     Spread,
     SpreadCumulative,
@@ -85,7 +88,7 @@ pub(crate) enum Section {
     Low,
 }
 
-const SECTIONS: usize = 9;
+const SECTIONS: usize = 11;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
@@ -108,6 +111,8 @@ struct RawHeader {
     limbs: u32,
     /// Over the sections.
     data_checksum: u32,
+    /// 1 where rows are coded too, else 0.
+    coded: u64,
     sections: [Place; SECTIONS],
     /// Of the index; 0 components where there is none.
     components: u64,
@@ -129,6 +134,8 @@ pub(crate) struct IndexHeader {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Layout {
     pub(crate) shape: Shape,
+    /// Whether rows are coded too.
+    pub(crate) coded: bool,
     /// The parts of the index, where there is one.
     pub(crate) index: Option<IndexLayout>,
     limbs: usize,
@@ -137,13 +144,20 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    /// For data of this shape whose sums take so many limbs, with this index. `None` where that is
-    /// larger than memory can be.
-    pub(crate) fn new(shape: Shape, limbs: usize, index: Option<IndexLayout>) -> Option<Self> {
+    /// For data of this shape, which may be coded too, whose sums take so many limbs, with this index.
+    /// `None` where that is larger than memory can be.
+    pub(crate) fn new(
+        shape: Shape,
+        coded: bool,
+        limbs: usize,
+        index: Option<IndexLayout>,
+    ) -> Option<Self> {
         let stride = Rows::stride_of(shape.d);
         let bytes = |count: usize, size: usize| count.checked_mul(size);
         let lengths = [
             bytes(shape.n.checked_mul(stride)?, size_of::<f32>())?,
+            bytes(shape.n.checked_mul(stride)?, usize::from(coded))?,
+            bytes(CodedRows::NUMBERS * stride, usize::from(coded) * size_of::<f32>())?,
             bytes(stride, size_of::<f64>())?,
             bytes(shape.n, size_of::<f64>())?,
             bytes(shape.n, size_of::<f64>())?,
@@ -160,7 +174,7 @@ impl Layout {
             end = end.checked_add(len)?.checked_next_multiple_of(ALIGNMENT)?;
         }
         isize::try_from(end).ok()?;
-        Some(Self { shape, index, limbs, sections, file_len: end })
+        Some(Self { shape, coded, index, limbs, sections, file_len: end })
     }
 
     pub(crate) fn file_len(&self) -> usize {
@@ -189,6 +203,7 @@ impl Layout {
             d: self.shape.d as u64,
             file_len: self.file_len as u64,
             limbs: self.limbs as u32,
+            coded: self.coded.into(),
             data_checksum: crc32fast::hash(&file[HEADER_LEN..]),
             sections: self.sections,
             components: index.map_or(0, |index| index.layout.components as u64),
@@ -246,7 +261,8 @@ impl Layout {
             }
             Some(IndexHeader { layout, unit: header.unit, defect: header.defect })
         };
-        let layout = Self::new(shape, header.limbs as usize, index.map(|index| index.layout))
+        let index_layout = index.map(|index| index.layout);
+        let layout = Self::new(shape, header.coded == 1, header.limbs as usize, index_layout)
             .ok_or(HeaderError::Sections)?;
         if layout.sections != header.sections || layout.file_len != file.len() {
             return Err(HeaderError::Sections);
@@ -274,7 +290,7 @@ mod tests {
     use super::*;
 
     fn file() -> Vec<u8> {
-        let layout = Layout::new(Shape { n: 5, d: 19 }, 2, None).unwrap();
+        let layout = Layout::new(Shape { n: 5, d: 19 }, false, 2, None).unwrap();
         let mut file = vec![7; layout.file_len()];
         file[..HEADER_LEN].fill(0);
         layout.write_header(&mut file, None);
@@ -283,7 +299,7 @@ mod tests {
 
     #[test]
     fn sections_are_aligned_and_do_not_overlap() {
-        let layout = Layout::new(Shape { n: 5, d: 19 }, 2, None).unwrap();
+        let layout = Layout::new(Shape { n: 5, d: 19 }, false, 2, None).unwrap();
         let mut end = HEADER_LEN as u64;
         for place in layout.sections {
             assert!(place.offset >= end && place.offset.is_multiple_of(ALIGNMENT as u64));
@@ -319,7 +335,7 @@ mod tests {
 
     #[test]
     fn a_shape_beyond_memory_is_refused() {
-        assert!(Layout::new(Shape { n: usize::MAX / 8, d: 100 }, 2, None).is_none());
-        assert!(Layout::new(Shape { n: 1, d: 1 }, 0, None).is_none());
+        assert!(Layout::new(Shape { n: usize::MAX / 8, d: 100 }, false, 2, None).is_none());
+        assert!(Layout::new(Shape { n: 1, d: 1 }, false, 0, None).is_none());
     }
 }

@@ -5,7 +5,7 @@ use crate::layout::{HeaderError, IndexHeader, Layout, Section, Shape};
 use crate::mapping::Mapping;
 use kscan_kmeans::exact_sum::SumGrid;
 use kscan_kmeans::index::IndexView;
-use kscan_kmeans::{Data, Rows};
+use kscan_kmeans::{CodedRows, Data, Rows};
 use std::fs::File;
 use std::path::Path;
 
@@ -52,7 +52,12 @@ impl SharedMap {
     pub fn data(&self) -> Data<'_> {
         let Shape { n, d } = self.layout.shape;
         let section = |section| self.layout.section(&self.map, section);
+        let coded = self.layout.coded.then(|| {
+            let columns = bytemuck::cast_slice(section(Section::CodedColumns));
+            CodedRows::new(section(Section::Codes), columns)
+        });
         Data {
+            coded,
             rows: Rows::new(bytemuck::cast_slice(section(Section::Rows)), n, d),
             grid: self.grid,
             center: bytemuck::cast_slice(section(Section::Center)),

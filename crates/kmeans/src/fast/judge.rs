@@ -62,6 +62,8 @@ pub(super) struct Ranges {
     /// The lowest by rows, `[row][lane]`.
     pub(super) low_of_rows: Lines<[Lanes; ROWS]>,
     pub(super) low: Lines<[Lanes; ROWS]>,
+    /// The highest, in both ways.
+    pub(super) high_of_rows: Lines<[Lanes; ROWS]>,
     pub(super) high: Lines<[Lanes; ROWS]>,
     /// What all lanes of a row may be off by besides.
     pub(super) slack: [f32; ROWS],
@@ -71,6 +73,7 @@ pub(super) struct Ranges {
 
 /// What was found out about [`ROWS`] rows.
 #[derive(Debug, Clone, Copy, Default)]
+#[repr(align(64))]
 pub(super) struct Verdicts {
     /// The lane that may be nearest.
     pub(super) best: [u32; ROWS],
@@ -103,6 +106,7 @@ impl Ranges {
             k,
             low_of_rows: Lines::zeros(groups),
             low: Lines::zeros(groups),
+            high_of_rows: Lines::zeros(groups),
             high: Lines::zeros(groups),
             slack: [0.0; ROWS],
             base: [0.0; ROWS],
@@ -131,11 +135,11 @@ impl Ranges {
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
 pub(super) fn turn(simd: Simd, ranges: &mut Ranges) {
-    for (low, low_of_rows) in ranges.low.iter_mut().zip(&*ranges.low_of_rows) {
-        *low = kernel::transpose(simd, low_of_rows);
-    }
-    for high in ranges.high.iter_mut() {
-        *high = kernel::transpose(simd, high);
+    let Ranges { low_of_rows, low, high_of_rows, high, .. } = ranges;
+    for (of_rows, turned) in [(low_of_rows, low), (high_of_rows, high)] {
+        for (of_rows, turned) in of_rows.iter().zip(turned.iter_mut()) {
+            kernel::transpose(simd, of_rows, turned);
+        }
     }
 }
 

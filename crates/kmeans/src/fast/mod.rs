@@ -135,7 +135,7 @@ impl Assign for Fast<'_> {
                 }
             }
         }
-        clusters.exchange_all(data.rows, &mut state.changes);
+        clusters.exchange_all(data, &mut state.changes);
         let changed = state.changes.len() as u64;
         state.changes.clear();
         counters.add_read(changed as usize * data.rows.d(), size_of::<f32>());

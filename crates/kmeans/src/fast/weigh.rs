@@ -2,7 +2,7 @@
 
 use super::anchors::Anchors;
 use super::judge::{self, BLOWN, LEAST, ROUNDING, Ranges};
-use super::kernel::{self, Off, ROWS, RowLines, Source};
+use super::kernel::{self, Off, Products, ROWS, RowLines, Source};
 use super::lines::Lines;
 use super::planes::{Depth, GroupView, Planes};
 use crate::index::{Facts, IndexView, Layout, MAX_LEVELS};
@@ -35,16 +35,15 @@ fn by_anchors_body<const B: usize>(
         tile.put_front(i, index.front(row as usize));
     }
     let [front, ..] = tile.sources();
-    for (group, (low, high)) in
-        ranges.low_of_rows.iter_mut().zip(ranges.high.iter_mut()).enumerate()
-    {
+    let found = ranges.low_of_rows.iter_mut().zip(ranges.high_of_rows.iter_mut());
+    for (group, (low, high)) in found.enumerate() {
         let (moved, start) = table.group(group);
-        let mut sums = [*start; ROWS];
+        let mut sums = Products([*start; ROWS]);
         kernel::multiply(simd, front, moved, &mut sums);
         for (i, &row) in rows.iter().enumerate() {
             let (note, kept) = (anchors.note(row), anchors.scores(row, group));
-            let (sums, lanes) = (&sums[i], &table.lanes[group]);
-            (low[i], high[i]) = kernel::range(simd, sums, lanes, kept, note, note.sharp[group]);
+            let (sums, lanes, sharp) = (&sums.0[i], &table.lanes[group], note.sharp[group]);
+            kernel::range(simd, sums, lanes, kept, note, sharp, (&mut low[i], &mut high[i]));
         }
     }
     for (i, &row) in rows.iter().enumerate() {
@@ -195,10 +194,10 @@ fn by_planes_body<const B: usize>(
         let facts = index.facts(row as usize);
         let point = planes.reference(nearest);
         let off = off(facts, &index.layout, depth);
-        let scores = ranges.low_of_rows.iter_mut().zip(ranges.high.iter_mut());
+        let scores = ranges.low_of_rows.iter_mut().zip(ranges.high_of_rows.iter_mut());
         for (group, ((low, high), apart)) in scores.zip(planes.apart(point)).enumerate() {
             let parts = planes.group(group, depth).parts;
-            high[i] = kernel::spread(simd, &mut low[i], parts, apart, &off);
+            kernel::spread(simd, &mut low[i], parts, apart, &off, &mut high[i]);
         }
         let square = facts.norm * facts.norm;
         let unknown = off.outside * planes.length_outside(point);

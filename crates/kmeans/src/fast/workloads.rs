@@ -2,7 +2,7 @@
 
 use super::anchors::{Movements, Note};
 use super::judge::{Ranges, Verdicts, judge};
-use super::kernel::{self, GroupLine, LANES, ROWS, Reach, RowLines, Sums};
+use super::kernel::{self, GroupLine, LANES, Products, ROWS, Reach, RowLines, Sums};
 use crate::distance::{self, Nearest};
 use crate::exact_sum::{Change, ExactSums, SumGrid};
 use crate::index::gemm::{self, PANEL};
@@ -64,7 +64,7 @@ pub fn workload(name: &str, simd: Simd) -> Box<dyn FnMut()> {
             let (rows, group) = (lines(0), lines(7));
             let group: Vec<GroupLine> = bytemuck::pod_collect_to_vec(&group);
             Box::new(move || {
-                let mut products = [sums; ROWS];
+                let mut products = Products([sums; ROWS]);
                 let rows = RowLines { bytes: black_box(&rows), stride: WIDTH };
                 kernel::multiply(simd, rows, &group, &mut products);
                 black_box(&products);
@@ -72,14 +72,21 @@ pub fn workload(name: &str, simd: Simd) -> Box<dyn FnMut()> {
         }
         "range of a kept score" => {
             let (moved, note) = (Movements::default(), Note::default());
+            let mut found = ([0.0; LANES], [0.0; LANES]);
             Box::new(move || {
                 let moved = black_box(&moved);
-                black_box(kernel::range(simd, &sums, moved, &squares[0], &note, 5));
+                let places = (&mut found.0, &mut found.1);
+                kernel::range(simd, &sums, moved, &squares[0], &note, 5, places);
+                black_box(&found);
             })
         }
-        "turn a square" => Box::new(move || {
-            black_box(kernel::transpose(simd, black_box(&squares)));
-        }),
+        "turn a square" => {
+            let mut turned = squares;
+            Box::new(move || {
+                kernel::transpose(simd, black_box(&squares), &mut turned);
+                black_box(&turned);
+            })
+        }
         "judge ranges" => {
             let mut ranges = Ranges::new(K);
             ranges.low[0] = squares;
@@ -117,7 +124,7 @@ pub fn workload(name: &str, simd: Simd) -> Box<dyn FnMut()> {
                 .map(|row| Change { row, from: row % 5, to: 5 + row % 5 })
                 .collect();
             Box::new(move || {
-                sums.exchange_all(simd, Rows::new(&values, COUNT, WIDTH), &mut changes);
+                sums.exchange_all(simd, Rows::new(&values, COUNT, WIDTH), None, &mut changes);
                 for change in &mut changes {
                     std::mem::swap(&mut change.from, &mut change.to);
                 }

@@ -50,7 +50,7 @@ pub(super) fn multiply(rows: RowLines<'_>, group: &[GroupLine], sums: &mut Produ
             // SAFETY: the token stands for AMX, which the system lets this process use; the instruction
             // reads 64 bytes.
             unsafe {
-                asm!("ldtilecfg [{}]", in(reg) &raw const CONFIG, options(nostack, readonly))
+                asm!("ldtilecfg [{}]", in(reg) &raw const CONFIG, options(nostack, readonly));
             };
         }
     });
@@ -70,7 +70,7 @@ pub(super) fn multiply(rows: RowLines<'_>, group: &[GroupLine], sums: &mut Produ
             "dec {left}",
             "jnz 2b",
             "tilestored [{sums} + {width}], tmm0",
-            sums = in(reg) sums.as_mut_ptr(),
+            sums = in(reg) sums.0.as_mut_ptr(),
             width = in(reg) LINE,
             stride = in(reg) rows.stride,
             rows = inout(reg) rows.bytes.as_ptr() => _,

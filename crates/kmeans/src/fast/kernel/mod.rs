@@ -18,7 +18,6 @@ use super::anchors::{Movements, Note};
 use super::planes::{Parts, PerLevel};
 use crate::index::MAX_LEVELS;
 use crate::simd::{LINE, Simd, SimdLevel};
-use bytemuck::Zeroable;
 
 /// Centroids to a group: the lanes of a register.
 pub(super) const LANES: usize = 16;
@@ -54,7 +53,11 @@ pub(super) type GroupLine = [[[i8; FOUR]; LANES]; LINE / FOUR];
 
 /// Sums for the centroids of a group, and for each of [`ROWS`] rows.
 pub(super) type Sums32 = [i32; LANES];
-pub(super) type Products = [Sums32; ROWS];
+
+/// They begin with a cache line, so that no register is loaded from two.
+#[derive(Debug, Clone, Copy)]
+#[repr(align(64))]
+pub(super) struct Products(pub(super) [Sums32; ROWS]);
 
 /// Adds to `sums` the scalar products of [`ROWS`] rows with the centroids of a group, in as many lines as
 /// that has. All must fit 32 bits, or be of use modulo 2³².
@@ -78,7 +81,7 @@ pub(super) fn multiply(simd: Simd, rows: RowLines<'_>, group: &[GroupLine], sums
 
 fn multiply_portable(rows: RowLines<'_>, group: &[GroupLine], sums: &mut Products) {
     for (line, group) in group.iter().enumerate() {
-        for (row, sums) in sums.iter_mut().enumerate() {
+        for (row, sums) in sums.0.iter_mut().enumerate() {
             for (x, centroids) in rows.line(row, line).as_chunks::<FOUR>().0.iter().zip(group) {
                 for (sum, c) in sums.iter_mut().zip(centroids) {
                     let products = x.iter().zip(c).map(|(&x, &c)| i32::from(x) * i32::from(c));
@@ -150,7 +153,7 @@ pub(super) fn add_stretches(
     scales: &[OfRows],
     scores: &mut [Lanes; ROWS],
 ) {
-    let mut sums = Products::zeroed();
+    let mut sums = Products([[0; LANES]; ROWS]);
     let mut taken = taken.iter();
     for stretch in stretches {
         let RowLines { bytes, stride } = rows[stretch.source as usize];
@@ -162,7 +165,7 @@ pub(super) fn add_stretches(
             Then::Take { level } => {
                 let taken = taken.next().expect("every sum that is taken is known");
                 take(simd, &sums, taken, &scales[level], scores);
-                sums = Products::zeroed();
+                sums = Products([[0; LANES]; ROWS]);
             }
         }
     }
@@ -175,7 +178,7 @@ fn times_256(simd: Simd, sums: &mut Products) {
         return x86::times_256(sums);
     }
     let _ = simd;
-    for sum in sums.as_flattened_mut() {
+    for sum in sums.0.as_flattened_mut() {
         *sum = sum.wrapping_mul(256);
     }
 }
@@ -188,7 +191,7 @@ fn take(simd: Simd, sums: &Products, taken: &Taken, scales: &OfRows, scores: &mu
         return x86::take(sums, taken, scales, scores);
     }
     let _ = simd;
-    for ((sums, scores), scale) in sums.iter().zip(scores).zip(scales) {
+    for ((sums, scores), scale) in sums.0.iter().zip(scores).zip(scales) {
         for lane in 0..LANES {
             let product = sums[lane].wrapping_add(taken.start[lane]) as f32;
             scores[lane] += scale * taken.factors[lane] * product;
@@ -196,9 +199,9 @@ fn take(simd: Simd, sums: &Products, taken: &Taken, scales: &OfRows, scores: &mu
     }
 }
 
-/// The lowest and the highest that the scores of a row may be, from those that were `kept` of it and
-/// its products (`sums`) with what centroids have moved since. Upper bounds of lanes in `sharp` are
-/// nearer.
+/// The lowest and the highest that the scores of a row may be, into `found`, from those that were `kept`
+/// of it and its products (`sums`) with what centroids have moved since. Upper bounds of lanes in `sharp`
+/// are nearer.
 #[inline]
 pub(super) fn range(
     simd: Simd,
@@ -207,13 +210,14 @@ pub(super) fn range(
     kept: &Lanes,
     note: &Note,
     sharp: u16,
-) -> (Lanes, Lanes) {
+    found: (&mut Lanes, &mut Lanes),
+) {
     #[cfg(target_arch = "x86_64")]
     if simd.level() >= SimdLevel::Avx512 {
-        return x86::range(sums, moved, kept, note, sharp);
+        return x86::range(sums, moved, kept, note, sharp, found);
     }
     let _ = simd;
-    range_portable(sums, moved, kept, note, sharp)
+    range_portable(sums, moved, kept, note, sharp, found);
 }
 
 /// What a row's coordinates are off by, times 2 and blown up, in each level.
@@ -226,7 +230,7 @@ pub(super) struct Off {
     pub(super) outside: f32,
 }
 
-/// Makes the scores of a row the lowest that they may be, and returns the highest.
+/// Makes the scores of a row the lowest that they may be; `high` are then the highest.
 #[inline]
 pub(super) fn spread(
     simd: Simd,
@@ -234,16 +238,23 @@ pub(super) fn spread(
     parts: &Parts,
     apart: &PerLevel,
     off: &Off,
-) -> Lanes {
+    high: &mut Lanes,
+) {
     #[cfg(target_arch = "x86_64")]
     if simd.level() >= SimdLevel::Avx512 {
-        return x86::spread(scores, parts, apart, off);
+        return x86::spread(scores, parts, apart, off, high);
     }
     let _ = simd;
-    spread_portable(scores, parts, apart, off)
+    spread_portable(scores, parts, apart, off, high);
 }
 
-fn spread_portable(scores: &mut Lanes, parts: &Parts, apart: &PerLevel, off: &Off) -> Lanes {
+fn spread_portable(
+    scores: &mut Lanes,
+    parts: &Parts,
+    apart: &PerLevel,
+    off: &Off,
+    high: &mut Lanes,
+) {
     let mut bounds = parts.rounding;
     let mut add = |off: f32, by: &Lanes| {
         for (bound, by) in bounds.iter_mut().zip(by) {
@@ -256,22 +267,20 @@ fn spread_portable(scores: &mut Lanes, parts: &Parts, apart: &PerLevel, off: &Of
         add(off.errors[level], apart);
         add(off.lows[level], &parts.lows[level]);
     }
-    let mut high = bounds;
-    for ((score, bound), high) in scores.iter_mut().zip(bounds).zip(&mut high) {
+    for ((score, bound), high) in scores.iter_mut().zip(bounds).zip(high) {
         (*score, *high) = (*score - bound, *score + bound);
     }
-    high
 }
 
 /// Turns `[row][lane]` into `[lane][row]`.
 #[inline]
-pub(super) fn transpose(simd: Simd, square: &[Lanes; LANES]) -> [Lanes; LANES] {
+pub(super) fn transpose(simd: Simd, square: &[Lanes; LANES], turned: &mut [Lanes; LANES]) {
     #[cfg(target_arch = "x86_64")]
     if simd.level() >= SimdLevel::Avx512 {
-        return x86::transpose(square);
+        return x86::transpose(square, turned);
     }
     let _ = simd;
-    transpose_portable(square)
+    transpose_portable(square, turned);
 }
 
 fn range_portable(
@@ -280,8 +289,8 @@ fn range_portable(
     kept: &Lanes,
     note: &Note,
     sharp: u16,
-) -> (Lanes, Lanes) {
-    let (mut low, mut high) = ([0.0; LANES], [0.0; LANES]);
+    (low, high): (&mut Lanes, &mut Lanes),
+) {
     for lane in 0..LANES {
         let product = note.scale * moved.factors[lane] * sums[lane] as f32;
         let score = kept[lane] + (moved.squares[lane] + product);
@@ -293,17 +302,14 @@ fn range_portable(
         let blur = if sharp >> lane & 1 == 1 { note.sharp_blur } else { note.blur };
         high[lane] = score + (bound + blur);
     }
-    (low, high)
 }
 
-fn transpose_portable(square: &[Lanes; LANES]) -> [Lanes; LANES] {
-    let mut turned = [[0.0; LANES]; LANES];
+fn transpose_portable(square: &[Lanes; LANES], turned: &mut [Lanes; LANES]) {
     for (row, values) in square.iter().enumerate() {
         for (lane, &value) in values.iter().enumerate() {
             turned[lane][row] = value;
         }
     }
-    turned
 }
 
 /// What centroids have moved, in all: their own ways, and those with the fastest other's. Padded to
@@ -471,11 +477,11 @@ mod tests {
             };
             let off =
                 Off { norms: of_row(5), errors: of_row(6), lows: of_row(7), outside: at(8) };
-            let mut low = lanes(9);
-            let high = spread_portable(&mut low, &parts, &levels(10), &off);
+            let (mut low, mut high) = (lanes(9), lanes(0));
+            spread_portable(&mut low, &parts, &levels(10), &off, &mut high);
             for simd in available() {
-                let mut found = lanes(9);
-                let found_high = spread(simd, &mut found, &parts, &levels(10), &off);
+                let (mut found, mut found_high) = (lanes(9), lanes(0));
+                spread(simd, &mut found, &parts, &levels(10), &off, &mut found_high);
                 prop_assert_eq!(found.map(f32::to_bits), low.map(f32::to_bits), "{:?}", simd);
                 prop_assert_eq!(found_high.map(f32::to_bits), high.map(f32::to_bits));
             }
@@ -502,9 +508,12 @@ mod tests {
             let mut note = Note::default();
             (note.scale, note.norm, note.tail) = (scale, norm, tail);
             (note.error, note.blur, note.sharp_blur) = (error, blur, sharp_blur);
-            let (low, high) = range_portable(&sums, &moved, &lanes(8), &note, sharp);
+            let (mut low, mut high) = (lanes(0), lanes(0));
+            range_portable(&sums, &moved, &lanes(8), &note, sharp, (&mut low, &mut high));
             for simd in available() {
-                let found = range(simd, &sums, &moved, &lanes(8), &note, sharp);
+                let mut found = (lanes(0), lanes(0));
+                let places = (&mut found.0, &mut found.1);
+                range(simd, &sums, &moved, &lanes(8), &note, sharp, places);
                 prop_assert_eq!(found.0.map(f32::to_bits), low.map(f32::to_bits));
                 prop_assert_eq!(found.1.map(f32::to_bits), high.map(f32::to_bits));
             }
@@ -515,9 +524,12 @@ mod tests {
     fn a_square_is_turned() {
         let square: [Lanes; LANES] =
             std::array::from_fn(|row| std::array::from_fn(|lane| (row * LANES + lane) as f32));
+        let mut expected = [[0.0; LANES]; LANES];
+        transpose_portable(&square, &mut expected);
         for simd in available() {
-            let turned = transpose(simd, &square);
-            assert_eq!(turned, transpose_portable(&square), "{simd:?}");
+            let mut turned = [[0.0; LANES]; LANES];
+            transpose(simd, &square, &mut turned);
+            assert_eq!(turned, expected, "{simd:?}");
             assert_eq!((turned[3][5], turned[15][0]), (square[5][3], square[0][15]));
         }
     }

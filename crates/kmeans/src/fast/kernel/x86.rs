@@ -30,7 +30,7 @@ pub(super) fn multiply_512(rows: RowLines<'_>, group: &[GroupLine], sums: &mut P
 /// Rows have as many lines as the group.
 #[target_feature(enable = "avx512f,avx512vnni")]
 unsafe fn in_lanes_512(rows: RowLines<'_>, group: &[GroupLine], sums: &mut Products) {
-    let mut found = sums.each_ref().map(|sums| load_signed(sums));
+    let mut found = sums.0.each_ref().map(|sums| load_signed(sums));
     for (four, centroids) in group.as_flattened().iter().enumerate() {
         // SAFETY: four bytes of 16 centroids are 64 bytes; no alignment is asked for.
         let c = unsafe { _mm512_loadu_si512(centroids.as_ptr().cast()) };
@@ -42,7 +42,7 @@ unsafe fn in_lanes_512(rows: RowLines<'_>, group: &[GroupLine], sums: &mut Produ
             *found = _mm512_dpbusd_epi32(*found, _mm512_set1_epi32(x), c);
         }
     }
-    for (sums, found) in sums.iter_mut().zip(found) {
+    for (sums, found) in sums.0.iter_mut().zip(found) {
         store_signed(sums, found);
     }
 }
@@ -57,7 +57,7 @@ pub(super) fn times_256(sums: &mut Products) {
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn times_256_512(sums: &mut Products) {
-    for sums in sums {
+    for sums in &mut sums.0 {
         store_signed(sums, _mm512_slli_epi32::<8>(load_signed(sums)));
     }
 }
@@ -73,7 +73,7 @@ pub(super) fn take(sums: &Products, taken: &Taken, scales: &OfRows, scores: &mut
 #[target_feature(enable = "avx512f")]
 fn take_512(sums: &Products, taken: &Taken, scales: &OfRows, scores: &mut [Lanes; ROWS]) {
     let (start, factors) = (load_signed(&taken.start), load(&taken.factors));
-    for ((sums, scores), &scale) in sums.iter().zip(scores).zip(scales) {
+    for ((sums, scores), &scale) in sums.0.iter().zip(scores).zip(scales) {
         let product = _mm512_cvtepi32_ps(_mm512_add_epi32(load_signed(sums), start));
         let factors = _mm512_mul_ps(_mm512_set1_ps(scale), factors);
         store(scores, _mm512_add_ps(load(scores), _mm512_mul_ps(factors, product)));
@@ -92,7 +92,7 @@ pub(super) fn multiply_256(rows: RowLines<'_>, group: &[GroupLine], sums: &mut P
 /// overflow.
 #[target_feature(enable = "avx2")]
 fn in_lanes_256(rows: RowLines<'_>, group: &[GroupLine], sums: &mut Products) {
-    for (first, sums) in (0..ROWS).step_by(2).zip(sums.as_chunks_mut::<2>().0) {
+    for (first, sums) in (0..ROWS).step_by(2).zip(sums.0.as_chunks_mut::<2>().0) {
         let mut found = [[_mm256_setzero_si256(); 4]; 2];
         for (line, group) in group.iter().enumerate() {
             let rows = [rows.line(first, line), rows.line(first + 1, line)];
@@ -132,9 +132,10 @@ pub(super) fn range(
     kept: &Lanes,
     note: &Note,
     sharp: u16,
-) -> (Lanes, Lanes) {
+    found: (&mut Lanes, &mut Lanes),
+) {
     // SAFETY: the token stands for AVX-512 F.
-    unsafe { range_512(sums, moved, kept, note, sharp) }
+    unsafe { range_512(sums, moved, kept, note, sharp, found) }
 }
 
 #[inline]
@@ -145,7 +146,8 @@ fn range_512(
     kept: &Lanes,
     note: &Note,
     sharp: u16,
-) -> (Lanes, Lanes) {
+    (low, high): (&mut Lanes, &mut Lanes),
+) {
     let factors = _mm512_mul_ps(_mm512_set1_ps(note.scale), load(&moved.factors));
     let product = _mm512_mul_ps(factors, _mm512_cvtepi32_ps(load_signed(sums)));
     let score = _mm512_add_ps(load(kept), _mm512_add_ps(load(&moved.squares), product));
@@ -154,24 +156,28 @@ fn range_512(
         .fold(load(&moved.rounding), |bound, (norm, by)| {
             _mm512_add_ps(bound, _mm512_mul_ps(_mm512_set1_ps(norm), load(by)))
         });
-    let (mut low, mut high) = ([0.0; LANES], [0.0; LANES]);
-    store(&mut low, _mm512_sub_ps(score, bound));
+    store(low, _mm512_sub_ps(score, bound));
     let blur =
         _mm512_mask_mov_ps(_mm512_set1_ps(note.blur), sharp, _mm512_set1_ps(note.sharp_blur));
-    store(&mut high, _mm512_add_ps(score, _mm512_add_ps(bound, blur)));
-    (low, high)
+    store(high, _mm512_add_ps(score, _mm512_add_ps(bound, blur)));
 }
 
 /// The caller holds a token of AVX-512.
 #[inline]
-pub(super) fn spread(scores: &mut Lanes, parts: &Parts, apart: &PerLevel, off: &Off) -> Lanes {
+pub(super) fn spread(
+    scores: &mut Lanes,
+    parts: &Parts,
+    apart: &PerLevel,
+    off: &Off,
+    high: &mut Lanes,
+) {
     // SAFETY: the token stands for AVX-512 F.
-    unsafe { spread_512(scores, parts, apart, off) }
+    unsafe { spread_512(scores, parts, apart, off, high) }
 }
 
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn spread_512(scores: &mut Lanes, parts: &Parts, apart: &PerLevel, off: &Off) -> Lanes {
+fn spread_512(scores: &mut Lanes, parts: &Parts, apart: &PerLevel, off: &Off, high: &mut Lanes) {
     let add = |bound, off: f32, by: &Lanes| {
         _mm512_add_ps(bound, _mm512_mul_ps(_mm512_set1_ps(off), load(by)))
     };
@@ -182,10 +188,8 @@ fn spread_512(scores: &mut Lanes, parts: &Parts, apart: &PerLevel, off: &Off) ->
         bound = add(bound, off.lows[level], &parts.lows[level]);
     }
     let score = load(scores);
-    let mut high = [0.0; LANES];
     store(scores, _mm512_sub_ps(score, bound));
-    store(&mut high, _mm512_add_ps(score, bound));
-    high
+    store(high, _mm512_add_ps(score, bound));
 }
 
 #[inline]
@@ -211,14 +215,14 @@ fn store(values: &mut Lanes, register: __m512) {
 
 /// The caller holds a token of AVX-512.
 #[inline]
-pub(super) fn transpose(square: &[Lanes; LANES]) -> [Lanes; LANES] {
+pub(super) fn transpose(square: &[Lanes; LANES], turned: &mut [Lanes; LANES]) {
     // SAFETY: the token stands for AVX-512 F.
-    unsafe { turn(square) }
+    unsafe { turn(square, turned) }
 }
 
 /// In four steps: pairs, fours, and then quarters of registers twice.
 #[target_feature(enable = "avx512f")]
-fn turn(square: &[Lanes; LANES]) -> [Lanes; LANES] {
+fn turn(square: &[Lanes; LANES], turned: &mut [Lanes; LANES]) {
     let mut fours = [_mm512_setzero_ps(); LANES];
     for (rows, fours) in square.as_chunks::<4>().0.iter().zip(fours.as_chunks_mut::<4>().0) {
         // SAFETY: 16 numbers are 64 bytes, and no alignment is asked for.
@@ -232,7 +236,6 @@ fn turn(square: &[Lanes; LANES]) -> [Lanes; LANES] {
             _mm512_castpd_ps(_mm512_unpackhi_pd(high.0, high.1)),
         ];
     }
-    let mut turned = [[0.0; LANES]; LANES];
     for m in 0..4 {
         let [a, b, c, d] = [fours[m], fours[4 + m], fours[8 + m], fours[12 + m]];
         // The even quarters of two registers, and the odd ones.
@@ -249,7 +252,6 @@ fn turn(square: &[Lanes; LANES]) -> [Lanes; LANES] {
             unsafe { _mm512_storeu_ps(turned[4 * quarter + m].as_mut_ptr(), values) };
         }
     }
-    turned
 }
 
 /// The caller holds a token of AVX-512; there is one group of sums, and there are whole groups of
