@@ -92,9 +92,12 @@ fn criteria_are_the_same_bits_however_they_are_found() {
 fn vector_instructions_change_no_bit() {
     let portable = digests("--simd portable");
     #[cfg(target_arch = "x86_64")]
+    let flags = std::fs::read_to_string("/proc/cpuinfo").expect("the processor's features");
+    #[cfg(target_arch = "x86_64")]
     for (level, available) in [
         ("avx2", std::is_x86_feature_detected!("avx2")),
-        ("avx512", std::is_x86_feature_detected!("avx512vl")),
+        ("avx512", std::is_x86_feature_detected!("avx512vnni")),
+        ("amx", flags.contains(" amx_int8")),
     ] {
         if available {
             assert_eq!(digests(&format!("--simd {level}")), portable, "{level}");

@@ -41,8 +41,8 @@ pub struct Counters {
     pub rows_visited: u64,
     /// Rows decided with the help of scores kept from an earlier iteration.
     pub by_anchor: u64,
-    /// Rows decided by all their coordinates in the index: by a byte of each, which seeding may have
-    /// done for the first iteration, and by two.
+    /// Rows decided by all their coordinates in the index: by both bytes of the leading ones and one of
+    /// the others, or by what seeding found before the first iteration; and by both bytes of all.
     pub by_level: [u64; Self::LEVELS],
     /// Rows decided by the definition.
     pub by_definition: u64,

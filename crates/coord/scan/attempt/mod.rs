@@ -11,6 +11,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use reports::{read_reports, read_stderr};
 use std::convert::Infallible;
+use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -175,6 +176,7 @@ impl Worker {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
+            .env(TUNABLES, huge_pages(std::env::var_os(TUNABLES)))
             // A group of its own: the terminal's Ctrl-C is for the coordinator to act on.
             .process_group(0)
             .kill_on_drop(true)
@@ -221,6 +223,20 @@ impl Worker {
         // Nothing follows the attempt's last message.
         self.stderr.abort();
     }
+}
+
+/// What glibc reads its settings from.
+const TUNABLES: &str = "GLIBC_TUNABLES";
+
+/// These settings, and that a worker's memory be in huge pages where the system has some: it goes through
+/// its rows in leaps. Whoever has said something else of them is heard, as what comes last counts.
+fn huge_pages(settings: Option<OsString>) -> OsString {
+    let mut all = OsString::from("glibc.malloc.hugetlb=1");
+    if let Some(settings) = settings.filter(|settings| !settings.is_empty()) {
+        all.push(":");
+        all.push(settings);
+    }
+    all
 }
 
 /// Waits for as long as an attempt may take, not counting what the scan stands still meanwhile.

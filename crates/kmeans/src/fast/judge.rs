@@ -5,22 +5,25 @@
 //! centroids apart is the *score* `|v|² - 2 w·v`. Where coordinates are looked at ([`super::weigh`]),
 //! `g = |v|² - 2 y·z` is known of that. Let `r` be any point, the *reference*: the centroid that the
 //! row belonged to, or 0. As `w·v = y·z + e·z + w·f + t·s` in these coordinates, by Cauchy and
-//! Schwarz, up to a number that is the same for all centroids of a row (`2 e·r`, `2 t·r_t`), the
-//! true score of centroid `j` is `g_j` give or take
+//! Schwarz in each level `l` of them, up to a number that is the same for all centroids of a row
+//! (`2 e·r`, `2 t·r_t`), the true score of centroid `j` is `g_j` give or take
 //!
 //! ```text
-//! b_j = 2 [ |e| |z_j - r|  +  |w| |f_j|  +  |t| (|s_j| + |r_t|) ]  +  rounding
+//! b_j = 2 [ sum_l ( |e_l| |z_jl - r_l|  +  |w_l| |f_jl|  +  |low_l| |low_jl| )
+//!           +  |t| (|s_j| + |r_t|) ]  +  rounding
 //! ```
 //!
-//! Where low bytes of row and centroid are not multiplied with each other, though other products
-//! with them are taken, the product of both norms is added. Where the score is an earlier iteration's,
-//! `b_j` is what [`super::anchors`] says.
+//! The last term of a level is there where low bytes of both count: they are multiplied with the other's
+//! high ones, but not with each other. Low bytes are what high ones are off by, less what both are, so
+//! their norm is at most the sum of both errors. Level by level, because centroids differ in the leading
+//! ones, which are known closely, and errors are in those behind them. Where the score is an earlier
+//! iteration's, `b_j` is what [`super::anchors`] says.
 //!
 //! Centroid `a` is nearest for certain where `g_a + b_a < g_j - b_j` for every other `j`, and then
 //! `D_j² - D_a²` is at least the difference. With what is the same for all bounded in its turn,
 //!
 //! ```text
-//! D_a² <= |w|² + g_a + b_a + 2 [ |e| |r| + |t| |r_t| ]
+//! D_a² <= |w|² + g_a + b_a + 2 [ sum_l |e_l| |r_l| + |t| |r_t| ]
 //! ```
 //!
 //! # Rounding

@@ -5,7 +5,8 @@
 //! 1. not looked at: no centroid has moved far enough since the last look ([`bounds`]);
 //! 2. its scores of an earlier iteration, and its leading coordinates times what centroids have moved
 //!    since ([`anchors`]);
-//! 3. all its coordinates, a byte each ([`planes`], [`weigh`]);
+//! 3. all its coordinates, two bytes each of the leading ones, and a byte of the others; then two bytes
+//!    of all ([`planes`], [`weigh`]);
 //! 4. the definition, among the centroids that are left.
 //!
 //! [`judge`] says when that is certain, and [`stages`] goes through them. Coordinates come from the

@@ -13,11 +13,18 @@ const PAIRWISE: usize = 256;
 /// How closely rows are looked at. Low bytes are never multiplied with low ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Depth {
+    /// High bytes of rows, and both of centroids in the first level: for rows of which nothing is known,
+    /// most of which no low byte would decide.
+    High,
     /// Both bytes of the first level, in which most of a centroid lies, and so does most of what a score
     /// is off by; high bytes of the others.
     Rough,
     /// Both bytes of all levels.
     Fine,
+}
+
+impl Depth {
+    pub(super) const ALL: [Self; 3] = [Self::High, Self::Rough, Self::Fine];
 }
 
 /// All coordinates of centroids, as bytes.
@@ -28,11 +35,12 @@ pub(super) struct Planes {
     /// are padded with zeros.
     bytes: Lines<GroupLine>,
     /// How they are multiplied, by [`Depth`].
-    products: [Products; 2],
+    products: [Products; Depth::ALL.len()],
     /// `|v|²` of every lane.
     squares: Lines<Lanes>,
-    /// What bounds are made of, by [`Depth`], for each group of lanes.
-    parts: [Vec<Parts>; 2],
+    /// What bounds are made of, for each group of lanes; and where all low bytes count.
+    parts: Vec<Parts>,
+    fine_parts: Vec<Parts>,
     /// Points that errors are measured from: all centroids, or only the mean of the data, which comes
     /// last.
     points: usize,
@@ -75,22 +83,24 @@ impl Products {
         let mut stretches = Vec::new();
         let mut first = 0;
         for (level, &lines) in lines.iter().enumerate().take(layout.levels()) {
-            let (row_line, [high, low]) = match level {
-                0 => (0, [Source::Front, Source::FrontLow]),
-                _ => (first - layout.lines()[0], [Source::Deep, Source::Low]),
+            let [high, low] = match level {
+                0 => [(Source::Front, 0), (Source::Deep, 0)],
+                _ => [(Source::Deep, first), (Source::Low, first - layout.lines()[0])],
             };
-            let mut add = |source, centroid_low: bool, then| {
+            let mut add = |(source, row_line), centroid_low: bool, then| {
                 let centroid_line = first + usize::from(centroid_low) * all;
                 stretches.push(Stretch { source, row_line, centroid_line, lines, then });
             };
             let take = Then::Take { level };
-            if level == 0 || depth == Depth::Fine {
+            if level > 0 && depth != Depth::Fine {
+                add(high, false, take);
+            } else {
                 let is_narrow = layout.widths[level] <= NARROW;
                 add(high, false, if is_narrow { Then::GoOnTimes256 } else { take });
-                add(high, true, Then::GoOn);
-                add(low, false, take);
-            } else {
-                add(high, false, take);
+                add(high, true, if depth == Depth::High { take } else { Then::GoOn });
+                if depth != Depth::High {
+                    add(low, false, take);
+                }
             }
             first += lines;
         }
@@ -123,6 +133,7 @@ impl Products {
                     start = start.wrapping_mul(256);
                 }
                 Then::Take { level } => {
+                    is_coarse &= stretch.centroid_line < line_sums.len() / 2;
                     let taken = taken.next().expect("there is room for all");
                     let factor = if is_coarse { factors[level] } else { factors[level] / 256.0 };
                     (taken.start[lane], taken.factors[lane]) = (start, factor);
@@ -156,13 +167,13 @@ impl Planes {
         let layout = index.layout;
         let groups = k.div_ceil(LANES);
         let points = if groups * LANES <= PAIRWISE { k + 1 } else { 1 };
-        let both = [Depth::Rough, Depth::Fine];
         Self {
             k,
             bytes: Lines::zeros(2 * groups * layout.all_lines()),
-            products: both.map(|depth| Products::new(&layout, groups, depth)),
+            products: Depth::ALL.map(|depth| Products::new(&layout, groups, depth)),
             squares: Lines::zeros(groups),
-            parts: both.map(|_| vec![Parts::default(); groups]),
+            parts: vec![Parts::default(); groups],
+            fine_parts: vec![Parts::default(); groups],
             points,
             apart: vec![PerLevel::default(); points * groups],
             lengths: vec![[0.0; MAX_LEVELS]; points],
@@ -197,7 +208,7 @@ impl Planes {
             let mut line_sums = vec![0; 2 * all];
             let mut factors = [0.0; MAX_LEVELS];
             let (mut inside, mut first) = (0.0, 0);
-            let [parts, fine_parts] = self.parts.each_mut().map(|parts| &mut parts[group]);
+            let (parts, fine_parts) = (&mut self.parts[group], &mut self.fine_parts[group]);
             for (level, at) in layout.columns().into_iter().enumerate() {
                 let values = &product[at];
                 let found = quantise(values, |i, value, rest| {
@@ -253,7 +264,7 @@ impl Planes {
                     for (from, to) in [(a, b), (b, a)] {
                         let (group, lane) = (to / LANES, to % LANES);
                         // A centroid as it is looked at is off by its own error.
-                        let error = self.parts[0][group].errors[level][lane];
+                        let error = self.parts[group].errors[level][lane];
                         self.apart[from * groups + group][level][lane] = apart + error;
                     }
                 }
@@ -271,7 +282,7 @@ impl Planes {
             stretches: &products.stretches,
             taken: products.taken(group, self.groups()),
             squares: &self.squares[group],
-            parts: &self.parts[depth as usize][group],
+            parts: if depth == Depth::Fine { &self.fine_parts[group] } else { &self.parts[group] },
         }
     }
 

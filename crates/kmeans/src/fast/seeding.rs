@@ -5,8 +5,8 @@
 //! potential. The latter is a comparison, so intervals do: candidates are compared by their *gain*,
 //! the potential that they take away, `sum max(0, D² - d²)` over all rows. For that, every row's D²
 //! is kept as an interval (of its score, see [`super::judge`], with errors measured from the mean, so
-//! that rounds can be compared), and the candidates' distances are taken as intervals too: first of
-//! all rows' high bytes; where that does not tell the best, of both bytes of those rows that may gain
+//! that rounds can be compared), and the candidates' distances are taken as intervals too: first by
+//! all rows' high bytes; where that does not tell the best, by both bytes of those rows that may gain
 //! something, block by block, until it does; at last by the definition.
 //!
 //! # Rounding
@@ -252,7 +252,7 @@ impl<'a> Seeder<'a> {
             let done = rows[0] as usize + rows.len();
             let next = &numbers[done..n.min(done + ROWS)];
             let batch = Batch { rows, nearest: &MEAN[..rows.len()], next };
-            by_planes(simd, simd, index, planes, Depth::Rough, &batch, tile, ranges);
+            by_planes(simd, simd, index, planes, Depth::High, &batch, tile, ranges);
             let at = rows[0] as usize..rows[0] as usize + rows.len();
             if unknown > 0 {
                 take_range(ranges, 0, at.clone(), &mut self.nearest);

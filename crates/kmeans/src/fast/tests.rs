@@ -443,7 +443,7 @@ proptest! {
                 }
                 assert_eq!(start, n, "every row is known or not");
                 for rows in all.chunks(ROWS) {
-                    for depth in [Depth::Rough, Depth::Fine] {
+                    for depth in Depth::ALL {
                         // Any centroid will do to measure from, and none.
                         let nearest: Vec<u32> =
                             rows.iter().map(|row| row * 7 % (k as u32 + 1)).collect();
@@ -452,7 +452,7 @@ proptest! {
                             simd, simd, &index, &planes, depth, &batch, &mut tile, &mut ranges,
                         );
                         let found = check(rows, &ranges, "planes");
-                        let kept = if depth == Depth::Rough { 3 } else { 6 };
+                        let kept = [5, 3, 6][depth as usize];
                         for (i, &row) in rows.iter().enumerate().filter(|&(_, &row)| way(row) == kept) {
                             let facts = index.facts(row as usize);
                             anchors.keep(row, facts, &ranges, i, found.best[i]);

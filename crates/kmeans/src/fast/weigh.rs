@@ -31,9 +31,7 @@ fn by_anchors_body<const B: usize>(
     ranges: &mut Ranges,
 ) {
     let table = anchors.table(slot);
-    for (i, &row) in rows.iter().enumerate() {
-        tile.put_front(i, index.front(row as usize));
-    }
+    tile.take_front(index, rows);
     let [front, ..] = tile.sources();
     let found = ranges.low_of_rows.iter_mut().zip(ranges.high_of_rows.iter_mut());
     for (group, (low, high)) in found.enumerate() {
@@ -57,7 +55,7 @@ fn by_anchors_body<const B: usize>(
 /// What is looked at of up to [`ROWS`] rows: their bytes lie far apart in the index, so they are put one
 /// behind another.
 pub(super) struct Tile {
-    /// Lines of the first level, high ones and as many low ones, for each row; and so on.
+    /// High bytes of the first level, in whole lines for each row; and so on.
     front: Lines<u8>,
     deep: Lines<u8>,
     low: Lines<u8>,
@@ -68,58 +66,50 @@ impl Tile {
         let layout = index.layout;
         let bytes = |lines| Lines::zeros(ROWS * lines * LINE);
         Self {
-            front: bytes(2 * layout.lines()[0]),
+            front: bytes(layout.lines()[0]),
             deep: bytes(layout.deep_lines()),
             low: bytes(layout.low_lines()),
         }
     }
 
-    /// Puts these bytes of row `i` into its place, where they begin with the first ones.
+    /// Takes high bytes of the first level of up to [`ROWS`] rows; those that are missing stay what they
+    /// were before.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
-    fn put_front(&mut self, i: usize, bytes: &[u8]) {
+    fn take_front(&mut self, index: &IndexView<'_>, rows: &[u32]) {
         let stride = self.front.len() / ROWS;
-        put(&mut self.front[i * stride..], bytes);
+        for (place, &row) in self.front.chunks_exact_mut(stride).zip(rows) {
+            put(place, index.front(row as usize));
+        }
     }
 
-    /// Takes up to [`ROWS`] rows; those that are missing stay what they were before.
+    /// The same with all that is looked at in this `depth`.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
     fn take(&mut self, index: &IndexView<'_>, depth: Depth, rows: &[u32]) {
-        let stride = self.front.len() / ROWS;
-        let (deep, low) = (index.layout.deep_lines(), index.layout.low_lines());
-        let deep = self.deep.chunks_exact_mut(deep * LINE);
-        for ((i, &row), deep) in rows.iter().enumerate().zip(deep) {
-            let row = row as usize;
-            let (high_bytes, low_bytes) =
-                self.front[i * stride..][..stride].split_at_mut(stride / 2);
-            put(high_bytes, index.front(row));
-            put(low_bytes, index.front_low(row));
-            put(deep, bytemuck::cast_slice(index.deep(row)));
+        self.take_front(index, rows);
+        let (deep, low) = (index.layout.deep_lines() * LINE, index.layout.low_lines() * LINE);
+        for (i, &row) in rows.iter().enumerate() {
+            put(&mut self.deep[i * deep..], bytemuck::cast_slice(index.deep(row as usize)));
             if depth == Depth::Fine {
-                put(&mut self.low[i * low * LINE..], bytemuck::cast_slice(index.low(row)));
+                put(&mut self.low[i * low..], bytemuck::cast_slice(index.low(row as usize)));
             }
         }
     }
 
     /// All of the rows' bytes.
     fn sources(&self) -> [RowLines<'_>; Source::COUNT] {
-        let low_of_front = self.front.len() / ROWS / 2;
-        [&self.front, &self.front[low_of_front..], &self.deep, &self.low].map(|bytes| RowLines {
-            bytes,
-            stride: bytes.len().next_multiple_of(ROWS * LINE) / ROWS,
-        })
+        [&self.front, &self.deep, &self.low]
+            .map(|bytes| RowLines { bytes, stride: bytes.len() / ROWS })
     }
 }
 
 /// Bytes of rows that follow each other in the index, the first of which is `row`.
 fn sources<'a>(index: &IndexView<'a>, row: usize) -> [RowLines<'a>; Source::COUNT] {
     let layout = index.layout;
-    let front = 2 * layout.widths[0];
-    let (deep, low) = (layout.deep_lines(), layout.low_lines());
+    let (front, deep, low) = (layout.widths[0], layout.deep_lines(), layout.low_lines());
     [
         RowLines { bytes: &index.front[row * front..], stride: front },
-        RowLines { bytes: &index.front[row * front + front / 2..], stride: front },
         RowLines { bytes: bytemuck::cast_slice(&index.deep[row * deep..]), stride: deep * LINE },
         RowLines { bytes: bytemuck::cast_slice(&index.low[row * low..]), stride: low * LINE },
     ]
@@ -222,6 +212,10 @@ fn off(facts: &Facts, layout: &Layout, depth: Depth) -> Off {
         lows: [0.0; MAX_LEVELS],
         outside: by(facts.outside),
     };
+    if depth == Depth::High {
+        off.errors[0] = by(facts.front_error);
+        return off;
+    }
     // Low bytes are what high ones are off by, but for what both are.
     off.lows[0] = by(facts.front_error + facts.errors[0]);
     if depth == Depth::Fine {

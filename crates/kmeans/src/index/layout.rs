@@ -27,6 +27,9 @@ pub struct Layout {
     pub widths: [usize; MAX_LEVELS],
 }
 
+/// Coordinates of the first level, which is all that most rows are decided by.
+const FIRST: usize = 2 * LINE;
+
 /// Coordinates of the second level: with facts, they fill three lines.
 const SECOND: usize = 3 * LINE - size_of::<Facts>();
 
@@ -56,7 +59,7 @@ impl Layout {
     pub fn with_components(n: usize, d: usize, components: usize) -> Self {
         let mut widths = [0; MAX_LEVELS];
         let mut left = components.next_multiple_of(GRAIN);
-        for (width, most) in widths.iter_mut().zip([64, SECOND, usize::MAX]) {
+        for (width, most) in widths.iter_mut().zip([FIRST, SECOND, usize::MAX]) {
             // No level for a handful of coordinates.
             *width = if left < most.saturating_add(most / 2) { left } else { most };
             left -= *width;
@@ -138,7 +141,7 @@ impl Layout {
     /// Length of `IndexView::front`.
     #[must_use]
     pub fn front_len(&self) -> usize {
-        self.n.saturating_mul(2 * self.widths[0])
+        self.n.saturating_mul(self.widths[0])
     }
 
     /// Lines that bytes of each level take; in the second, with facts.
@@ -150,9 +153,14 @@ impl Layout {
         lines
     }
 
-    /// Lines of `IndexView::deep` up to where facts stand.
-    pub(super) fn lines_to_facts(&self) -> usize {
+    /// Lines that the second level takes, with facts behind it.
+    fn lines_to_facts(&self) -> usize {
         (self.widths[1] + size_of::<Facts>()).div_ceil(LINE)
+    }
+
+    /// The line of `IndexView::deep` that ends with facts.
+    pub(super) fn facts_line(&self) -> usize {
+        self.lines()[0] + self.lines_to_facts() - 1
     }
 
     /// Lines that high bytes of all levels take.
@@ -160,10 +168,12 @@ impl Layout {
         self.lines().iter().sum()
     }
 
-    /// Lines that a row takes in `IndexView::deep`: facts, and high bytes of levels behind the first.
+    /// Lines that a row takes in `IndexView::deep`: low bytes of the first level, high ones of those
+    /// behind it, and facts.
     #[must_use]
     pub fn deep_lines(&self) -> usize {
-        self.lines_to_facts() + self.lines()[2]
+        let [first, _, third] = self.lines();
+        first + self.lines_to_facts() + third
     }
 
     /// Length of `IndexView::deep`.

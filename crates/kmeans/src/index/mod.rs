@@ -10,12 +10,13 @@
 //! A row `x` is centred and scaled by a power of two: `w = (x - m) * unit`, so that no `|w|` is
 //! above 1. With `V` the matrix of the basis (`basis`), `[d, components]`, the row's coordinates
 //! `V^T w` are cut into up to [`MAX_LEVELS`] *levels*, leading ones first, and each level is rounded
-//! to 16-bit multiples `q` of a scale of its own. These are kept as two *planes* of bytes, `q = 256
-//! high + low`: the high bytes alone are coordinates with an error of about 1 %, at half the bytes
-//! and, with what processors have for bytes, half the work. The high bytes of the first level stand
-//! apart ([`IndexView::front`](field@IndexView::front)), so that looking at leading coordinates alone
-//! reads nothing else; so do all low bytes, which few rows need. With the other high bytes stands what
-//! bounds need of a row (`facts`).
+//! to 16-bit multiples `q` of a scale of its own. These are kept as two bytes, `q = 256 high + low`:
+//! the high bytes alone are coordinates with an error of about 1 %, at half the bytes and, with what
+//! processors have for bytes, half the work. The high bytes of the first level stand apart
+//! ([`IndexView::front`](field@IndexView::front)), so that looking at leading coordinates alone reads
+//! nothing else. Then come, together, the low bytes of the first level, the high ones of the others, and
+//! what bounds need of a row ([`Facts`]): all that a closer look reads. The other low bytes, which few
+//! rows need, stand apart again.
 //!
 //! # How far it is from the truth
 //!
@@ -29,8 +30,9 @@
 //!
 //! and `|V^T w - y|` is at most the sum of: `(1 + defect) 2^-24 |w|`, for `w` is rounded to binary32
 //! before it is multiplied; `sqrt(components) (1 + defect) RELATIVE_ERROR |w|`, for the product
-//! (`gemm`); and the quantisation error, which is measured, for both planes and for the high one
-//! alone. A column that is the same in all rows is at the mean in all of them: it has no part in any
+//! (`gemm`); and the quantisation error. That is measured, level by level, for high bytes alone, and in
+//! the first level for both too; in others, both are off by no more than half a unit of `q` in each
+//! coordinate. A column that is the same in all rows is at the mean in all of them: it has no part in any
 //! `w`, and none in the basis. Where the basis is whole (it has as many components as columns vary),
 //! `t = 0`. Else `|t|² = |w|² - |U^T w|²`, and `|U^T w|` is at least the norm of the product, less the
 //! errors of that. Norms are taken in binary64 and rounded up.
@@ -66,11 +68,11 @@ pub struct Index {
     pub defect: f64,
     /// The basis, packed.
     pub basis: Vec<f32>,
-    /// The first level.
+    /// High bytes of the first level.
     pub front: Vec<u8>,
-    /// Facts, and high bytes of the levels behind it.
+    /// Its low bytes, high ones of the levels behind it, and facts.
     pub deep: Vec<Line>,
-    /// Their low bytes.
+    /// The low bytes of those.
     pub low: Vec<Line>,
 }
 
@@ -85,13 +87,12 @@ pub struct IndexView<'a> {
     pub defect: f64,
     /// `V`, in panels of 64 columns: `[components / 64, d, 64]`, padded with zeros.
     pub basis: &'a [f32],
-    /// High bytes of rows' first level, and low ones, `[n, 2, widths[0]]`, each from -128 to 127, with
-    /// 128 added.
+    /// High bytes of rows' first level, `[n, widths[0]]`, each from -128 to 127, with 128 added.
     pub front: &'a [u8],
-    /// Of each row, the high bytes of all levels behind the first, each level in whole lines; at the
-    /// end of the second level, or in a line of their own, its [`Facts`].
+    /// Of each row, the low bytes of the first level, and the high ones of all levels behind it, each
+    /// level in whole lines; at the end of the second level, or in a line of their own, its [`Facts`].
     pub deep: &'a [Line],
-    /// The low bytes of these levels, in the same lines.
+    /// The low bytes of the levels behind the first, in the same lines.
     pub low: &'a [Line],
 }
 
@@ -141,18 +142,11 @@ impl<'a> IndexView<'a> {
     #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
     pub(crate) fn front(&self, row: usize) -> &'a [u8] {
         let width = self.layout.widths[0];
-        &self.front[2 * row * width..][..width]
+        &self.front[row * width..][..width]
     }
 
-    /// The low bytes of `row` in the first level.
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
-    pub(crate) fn front_low(&self, row: usize) -> &'a [u8] {
-        let width = self.layout.widths[0];
-        &self.front[(2 * row + 1) * width..][..width]
-    }
-
-    /// Those in the levels behind it, in whole lines, and what stands behind them.
+    /// Its low bytes in this level, and the high ones in those behind it, in whole lines, and what stands
+    /// behind them.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
     pub(crate) fn deep(&self, row: usize) -> &'a [Line] {
@@ -160,7 +154,7 @@ impl<'a> IndexView<'a> {
         &self.deep[row * lines..][..lines]
     }
 
-    /// The low bytes of `row` in these levels.
+    /// Its low bytes in the levels behind the first.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
     pub(crate) fn low(&self, row: usize) -> &'a [Line] {
@@ -172,7 +166,7 @@ impl<'a> IndexView<'a> {
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
     pub(crate) fn facts(&self, row: usize) -> &'a Facts {
-        let line = &self.deep(row)[self.layout.lines_to_facts() - 1];
+        let line = &self.deep(row)[self.layout.facts_line()];
         bytemuck::from_bytes(&line.0[LINE - size_of::<Facts>()..])
     }
 
@@ -180,8 +174,7 @@ impl<'a> IndexView<'a> {
     /// levels behind the first.
     #[inline]
     pub(crate) fn prefetch(&self, row: usize, all: bool) {
-        let width = self.layout.widths[0];
-        prefetch(&self.front[2 * row * width..][..2 * width]);
+        prefetch(self.front(row));
         prefetch(self.deep(row));
         if all {
             prefetch(self.low(row));
@@ -229,7 +222,7 @@ impl Index {
             let count = part.min(n - start);
             let parts = Parts {
                 front: front
-                    .split_off_mut(..count * 2 * layout.widths[0])
+                    .split_off_mut(..count * layout.widths[0])
                     .expect("each row has coordinates"),
                 deep: deep
                     .split_off_mut(..count * layout.deep_lines())

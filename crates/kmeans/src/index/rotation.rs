@@ -78,7 +78,6 @@ impl Rotation<'_> {
         let Parts { front, deep, low } = parts;
         let (deep_lines, low_lines) = (self.layout.deep_lines(), self.layout.low_lines());
         let Layout { d, widths, .. } = self.layout;
-        let front_width = 2 * widths[0];
         let width = self.basis.len() / d;
         let mut block = vec![0.0; BLOCK * d];
         let mut product = vec![0.0; BLOCK * width];
@@ -92,7 +91,7 @@ impl Rotation<'_> {
             for (row, product) in product.chunks_exact(width).enumerate() {
                 let at = start + row - rows.start;
                 let own = Parts {
-                    front: &mut front[at * front_width..][..front_width],
+                    front: &mut front[at * widths[0]..][..widths[0]],
                     deep: &mut deep[at * deep_lines..][..deep_lines],
                     low: &mut low[at * low_lines..][..low_lines],
                 };
@@ -112,14 +111,14 @@ impl Rotation<'_> {
             bytes.fill(BIAS as u8);
         }
         let lines = self.layout.lines();
+        let (front_low, behind) = deep.split_at_mut(lines[0] * LINE);
         let mut start = 0;
-        let (front_high, front_low) = front.split_at_mut(self.layout.widths[0]);
         for (level, at) in self.layout.columns().into_iter().enumerate() {
             let values = &product[at];
             let (high, low) = if level == 0 {
-                (&mut *front_high, &mut *front_low)
+                (&mut *front, &mut *front_low)
             } else {
-                (&mut deep[start..], &mut low[start..])
+                (&mut behind[start..], &mut low[start..])
             };
             found[level] = quantise(values, |at, value, rest| {
                 high[at] = (value + BIAS) as u8;
@@ -148,7 +147,7 @@ impl Rotation<'_> {
             outside: up(outside.sqrt() * (1.0 + 1e-9)),
             front_error: bound(found[0].square_error),
         };
-        let end = self.layout.lines_to_facts() * LINE;
+        let end = (self.layout.facts_line() + 1) * LINE;
         deep[end - size_of::<Facts>()..end].copy_from_slice(bytemuck::bytes_of(&known));
     }
 }

@@ -95,16 +95,16 @@ fn multiply_portable(rows: RowLines<'_>, group: &[GroupLine], sums: &mut Product
 /// Which bytes of rows are multiplied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Source {
-    /// High and low ones of the first level.
+    /// High ones of the first level.
     Front,
-    FrontLow,
-    /// Those of all levels behind it.
+    /// Its low ones, and high ones of the levels behind it.
     Deep,
+    /// The low ones of those.
     Low,
 }
 
 impl Source {
-    pub(super) const COUNT: usize = 4;
+    pub(super) const COUNT: usize = 3;
 }
 
 /// Lines of rows and of centroids whose products are added up.
@@ -416,8 +416,8 @@ mod tests {
             };
             let stretches = [
                 stretch(Source::Front, 0, 0, Then::Take { level: 1 }),
-                stretch(Source::FrontLow, 0, count, Then::GoOn),
-                stretch(Source::Deep, count, 0, Then::Take { level: 0 }),
+                stretch(Source::Deep, 0, count, Then::GoOn),
+                stretch(Source::Low, count, 0, Then::Take { level: 0 }),
                 stretch(Source::Low, count, count, Then::GoOnTimes256),
                 stretch(Source::Front, 0, 0, Then::Take { level: 1 }),
             ];
