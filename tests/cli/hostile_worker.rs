@@ -22,7 +22,7 @@ const SCAN: &str = "run many.npy --k-low 3 --k-high 5 --n-init 1 --tol 0 --max-i
                     --progress json";
 
 fn write_data(scratch: &Scratch) {
-    let (n, d) = (200_000, 2);
+    let (n, d) = (600_000, 2);
     let bytes: Vec<u8> = noise(n * d, 1).flat_map(f32::to_le_bytes).collect();
     scratch.write("many.npy", npy("<f4", false, &[n, d], &bytes));
     scratch.kscan(&format!("{SCAN} --out undisturbed")).run().exits(0);

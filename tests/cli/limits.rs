@@ -165,7 +165,7 @@ fn resume_may_be_given_less_memory() {
     many_rows(&scratch);
     scratch.kscan(&format!("{MANY} scan --retries 0 --worker-program /bin/false")).run().exits(4);
     scratch.kscan("resume scan --memory 1MiB").run().exits(6).names(&["1048576"]);
-    let resumed = scratch.kscan("resume scan --memory 100MiB --progress json").run().exits(0);
+    let resumed = scratch.kscan("resume scan --memory 110MiB --progress json").run().exits(0);
     let fewer = fewer_workers(&resumed).expect("fewer workers");
     assert!(fewer["n_proc"].as_u64() < Some(4), "{fewer}");
     assert_eq!(scratch.scan("scan").status(), "complete");

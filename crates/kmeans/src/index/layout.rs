@@ -158,9 +158,14 @@ impl Layout {
         (self.widths[1] + size_of::<Facts>()).div_ceil(LINE)
     }
 
-    /// The line of `IndexView::deep` that ends with facts.
+    /// The line of `IndexView::deep` that ends with facts: they stand behind the second level or, where
+    /// there is none, behind the low bytes of the first.
     pub(super) fn facts_line(&self) -> usize {
-        self.lines()[0] + self.lines_to_facts() - 1
+        let lines = match self.widths[1] {
+            0 => (self.widths[0] + size_of::<Facts>()).div_ceil(LINE),
+            _ => self.lines()[0] + self.lines_to_facts(),
+        };
+        lines - 1
     }
 
     /// Lines that high bytes of all levels take.
@@ -172,8 +177,7 @@ impl Layout {
     /// behind it, and facts.
     #[must_use]
     pub fn deep_lines(&self) -> usize {
-        let [first, _, third] = self.lines();
-        first + self.lines_to_facts() + third
+        self.facts_line() + 1 + self.lines()[2]
     }
 
     /// Length of `IndexView::deep`.
