@@ -22,6 +22,9 @@ const PRECISION: i32 = f64::MANTISSA_DIGITS as i32;
 /// No data needs more: binary32 spans 277 bits, and 2³² rows leave 20 or more to a limb.
 pub const MAX_LIMBS: usize = 14;
 
+/// Rows of fewer columns are added up faster than they are sorted.
+const WIDE: usize = 64;
+
 /// Columns that are added up at a time.
 const TILE: usize = 256;
 
@@ -146,9 +149,9 @@ impl ExactSums {
         subtract_row(simd, &grid, row, sum);
     }
 
-    /// Takes rows out of sums and adds them to others. Sorts `changes` by both: rows that go the same way
-    /// are added up first, some columns at a time, so that few sums are in use. Where rows are `coded`
-    /// too, that is what is read.
+    /// Takes rows out of sums and adds them to others. Sorts `changes` of wide rows by both: those that
+    /// go one way are added up first, some columns at a time, so that few sums are in use. Where rows are
+    /// `coded` too, that is what is read.
     pub(crate) fn exchange_all(
         &mut self,
         simd: Simd,
@@ -156,6 +159,9 @@ impl ExactSums {
         coded: Option<&CodedRows<'_>>,
         changes: &mut [Change],
     ) {
+        if self.stride < WIDE {
+            return exchange_way(simd, self, rows, None, changes);
+        }
         changes.sort_unstable_by_key(|change| (change.from, change.to, change.row));
         let is_same_way = |a: &Change, b: &Change| (a.from, a.to) == (b.from, b.to);
         for way in changes.chunk_by(is_same_way) {
@@ -280,12 +286,27 @@ fn subtract_body<const B: usize>(grid: &SumGrid, row: &[f32], sum: &mut [f64]) {
     cut_into(grid, row, sum, |sum, limb| *sum -= limb);
 }
 
+/// Takes each row of a `way` out of one sum and adds it to the other.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
+fn each(sums: &mut ExactSums, rows: Rows<'_>, way: &[Change]) {
+    let grid = sums.grid;
+    for change in way {
+        let row = rows.row(RowIndex::new(change.row as usize));
+        cut_into(&grid, row, sums.sum_mut(change.to as usize), |sum, limb| *sum += limb);
+        if change.from != Change::NOWHERE {
+            let sum = sums.sum_mut(change.from as usize);
+            cut_into(&grid, row, sum, |sum, limb| *sum -= limb);
+        }
+    }
+}
+
 /// Numbers that begin with a cache line: no register is loaded from two.
 #[repr(align(64))]
 struct Tile<T>([T; TILE]);
 
 multiversion! {
-    /// As [`ExactSums::exchange_all`], of changes that are all the same way.
+    /// As [`ExactSums::exchange_all`], of changes that are all the same way where rows are wide.
     fn exchange_way = exchange_way_body(
         sums: &mut ExactSums, rows: Rows<'_>, coded: Option<&CodedRows<'_>>, way: &[Change],
     )
@@ -302,16 +323,10 @@ fn exchange_way_body<const B: usize>(
     let (grid, stride) = (sums.grid, sums.stride);
     let Some(&Change { from, to, .. }) = way.first() else { return };
     let values = |change: &Change| rows.row(RowIndex::new(change.row as usize));
-    let &[cutter] = grid.cutters() else {
-        for change in way {
-            cut_into(&grid, values(change), sums.sum_mut(to as usize), |sum, limb| *sum += limb);
-            if from != Change::NOWHERE {
-                let sum = sums.sum_mut(from as usize);
-                cut_into(&grid, values(change), sum, |sum, limb| *sum -= limb);
-            }
-        }
-        return;
-    };
+    let &[cutter] = grid.cutters() else { return each(sums, rows, way) };
+    if stride < WIDE {
+        return each(sums, rows, way);
+    }
     // The usual case.
     for first in (0..stride).step_by(TILE) {
         let columns = first..stride.min(first + TILE);
