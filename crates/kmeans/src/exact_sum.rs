@@ -159,13 +159,15 @@ impl ExactSums {
         coded: Option<&CodedRows<'_>>,
         changes: &mut [Change],
     ) {
-        if self.stride < WIDE {
-            return exchange_way(simd, self, rows, None, changes);
-        }
+        // In the usual case there are two limbs.
+        let cutter = match *self.grid.cutters() {
+            [cutter] if self.stride >= WIDE => cutter,
+            _ => return exchange_each(simd, self, rows, changes),
+        };
         changes.sort_unstable_by_key(|change| (change.from, change.to, change.row));
         let is_same_way = |a: &Change, b: &Change| (a.from, a.to) == (b.from, b.to);
         for way in changes.chunk_by(is_same_way) {
-            exchange_way(simd, self, rows, coded, way);
+            exchange_way(simd, self, cutter, rows, coded, way);
         }
     }
 
@@ -286,12 +288,18 @@ fn subtract_body<const B: usize>(grid: &SumGrid, row: &[f32], sum: &mut [f64]) {
     cut_into(grid, row, sum, |sum, limb| *sum -= limb);
 }
 
-/// Takes each row of a `way` out of one sum and adds it to the other.
+multiversion! {
+    /// As [`ExactSums::exchange_all`], row by row.
+    fn exchange_each = exchange_each_body(
+        sums: &mut ExactSums, rows: Rows<'_>, changes: &[Change],
+    )
+}
+
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
-fn each(sums: &mut ExactSums, rows: Rows<'_>, way: &[Change]) {
+fn exchange_each_body<const B: usize>(sums: &mut ExactSums, rows: Rows<'_>, changes: &[Change]) {
     let grid = sums.grid;
-    for change in way {
+    for change in changes {
         let row = rows.row(RowIndex::new(change.row as usize));
         cut_into(&grid, row, sums.sum_mut(change.to as usize), |sum, limb| *sum += limb);
         if change.from != Change::NOWHERE {
@@ -306,9 +314,10 @@ fn each(sums: &mut ExactSums, rows: Rows<'_>, way: &[Change]) {
 struct Tile<T>([T; TILE]);
 
 multiversion! {
-    /// As [`ExactSums::exchange_all`], of changes that are all the same way where rows are wide.
+    /// As [`ExactSums::exchange_all`], of changes that are all the same way, in sums of two limbs.
     fn exchange_way = exchange_way_body(
-        sums: &mut ExactSums, rows: Rows<'_>, coded: Option<&CodedRows<'_>>, way: &[Change],
+        sums: &mut ExactSums, cutter: f64, rows: Rows<'_>, coded: Option<&CodedRows<'_>>,
+        way: &[Change],
     )
 }
 
@@ -316,18 +325,14 @@ multiversion! {
 #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
 fn exchange_way_body<const B: usize>(
     sums: &mut ExactSums,
+    cutter: f64,
     rows: Rows<'_>,
     coded: Option<&CodedRows<'_>>,
     way: &[Change],
 ) {
-    let (grid, stride) = (sums.grid, sums.stride);
+    let stride = sums.stride;
     let Some(&Change { from, to, .. }) = way.first() else { return };
     let values = |change: &Change| rows.row(RowIndex::new(change.row as usize));
-    let &[cutter] = grid.cutters() else { return each(sums, rows, way) };
-    if stride < WIDE {
-        return each(sums, rows, way);
-    }
-    // The usual case.
     for first in (0..stride).step_by(TILE) {
         let columns = first..stride.min(first + TILE);
         let (mut highs, mut lows) = (Tile([0.0; TILE]), Tile([0.0; TILE]));

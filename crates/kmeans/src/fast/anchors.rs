@@ -214,8 +214,9 @@ impl Anchors {
         let fewest =
             (0..self.slots.len()).min_by_key(|&at| self.slots[at].count).expect("there are slots");
         self.now = fewest;
+        let none = self.slots.len() as u8;
         let slot = &mut self.slots[fewest];
-        self.slot_of[slot.iteration] = self.tables.len() as u8 - 1;
+        self.slot_of[slot.iteration] = none;
         self.slot_of.push(fewest as u8);
         slot.iteration = iteration;
         slot.count = 0;

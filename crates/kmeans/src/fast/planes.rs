@@ -159,7 +159,6 @@ pub(super) struct GroupView<'p> {
     pub(super) stretches: &'p [Stretch],
     pub(super) taken: &'p [Taken],
     pub(super) squares: &'p Lanes,
-    pub(super) parts: &'p Parts,
 }
 
 impl Planes {
@@ -282,8 +281,13 @@ impl Planes {
             stretches: &products.stretches,
             taken: products.taken(group, self.groups()),
             squares: &self.squares[group],
-            parts: if depth == Depth::Fine { &self.fine_parts[group] } else { &self.parts[group] },
         }
+    }
+
+    /// What bounds of each group's scores are made of in this `depth`.
+    #[inline]
+    pub(super) fn parts(&self, depth: Depth) -> &[Parts] {
+        if depth == Depth::Fine { &self.fine_parts } else { &self.parts }
     }
 
     /// The point to measure errors of a row from that belongs to `label`, if there is such a

@@ -173,7 +173,7 @@ fn by_planes_body<const B: usize>(
         }
     }
     for (group, scores) in ranges.low_of_rows.iter_mut().enumerate() {
-        let GroupView { bytes, stretches, taken, squares, .. } = planes.group(group, depth);
+        let GroupView { bytes, stretches, taken, squares } = planes.group(group, depth);
         *scores = [*squares; ROWS];
         kernel::add_stretches(simd, stretches, &sources, bytes, taken, &scales, scores);
     }
@@ -185,8 +185,8 @@ fn by_planes_body<const B: usize>(
         let point = planes.reference(nearest);
         let off = off(facts, &index.layout, depth);
         let scores = ranges.low_of_rows.iter_mut().zip(ranges.high_of_rows.iter_mut());
-        for (group, ((low, high), apart)) in scores.zip(planes.apart(point)).enumerate() {
-            let parts = planes.group(group, depth).parts;
+        let bounds = planes.parts(depth).iter().zip(planes.apart(point));
+        for ((low, high), (parts, apart)) in scores.zip(bounds) {
             kernel::spread(simd, &mut low[i], parts, apart, &off, &mut high[i]);
         }
         let square = facts.norm * facts.norm;
