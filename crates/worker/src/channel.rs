@@ -7,14 +7,22 @@ use rustix::process::{Pid, Signal};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
 
 /// Jobs are small, but may carry first centroids.
 const JOB_LIMIT: u32 = 1 << 30;
+
+/// How long news may wait for more: each time that any is sent wakes the coordinator, which takes a
+/// processor away from a worker. No eye follows faster.
+const PATIENCE: Duration = Duration::from_millis(50);
 
 /// The way to the coordinator: what was standard output.
 #[derive(Debug)]
 pub struct Channel {
     pipe: File,
+    /// Frames that wait to be sent with the next, and when some were sent last.
+    waiting: Vec<u8>,
+    last_sent: Option<Instant>,
 }
 
 impl Channel {
@@ -26,20 +34,38 @@ impl Channel {
     pub fn take_over_stdout() -> io::Result<Self> {
         let pipe = rustix::io::fcntl_dupfd_cloexec(io::stdout().as_fd(), 3)?;
         rustix::stdio::dup2_stdout(io::stderr().as_fd())?;
-        Ok(Self { pipe: pipe.into() })
+        Ok(Self { pipe: pipe.into(), waiting: Vec::new(), last_sent: None })
     }
 
-    /// Sends a report.
+    /// Sends a report, and all that waits before it.
     ///
     /// # Errors
     /// Where the coordinator does not read any more.
     pub fn send(&mut self, report: &Report) -> io::Result<()> {
-        self.pipe.write_all(&wire::encode(report).map_err(io::Error::other)?)
+        self.waiting.extend(wire::encode(report).map_err(io::Error::other)?);
+        self.last_sent = Some(Instant::now());
+        let sent = self.pipe.write_all(&self.waiting);
+        self.waiting.clear();
+        sent
     }
 
     /// Sends what may be lost: a coordinator that is gone shows itself otherwise.
     pub fn say(&mut self, report: &Report) {
-        if let Err(error) = self.send(report) {
+        let sent = self.send(report);
+        Self::warn_if_lost(sent);
+    }
+
+    /// The same, and what is said often may wait a little for what comes next.
+    pub fn say_soon(&mut self, report: &Report) {
+        if self.last_sent.is_none_or(|last| last.elapsed() >= PATIENCE) {
+            return self.say(report);
+        }
+        let frame = wire::encode(report).map_err(io::Error::other);
+        Self::warn_if_lost(frame.map(|frame| self.waiting.extend(frame)));
+    }
+
+    fn warn_if_lost(sent: io::Result<()>) {
+        if let Err(error) = sent {
             tracing::warn!(%error, "a report was lost");
         }
     }

@@ -216,7 +216,7 @@ impl Observer for Progress<'_> {
             private_bytes,
             "iteration"
         );
-        self.channel.say(&Report::Iterated(Iterated {
+        self.channel.say_soon(&Report::Iterated(Iterated {
             iteration: number,
             inertia,
             rows_changed,
