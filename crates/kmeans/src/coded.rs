@@ -10,6 +10,9 @@
 use crate::rows::Rows;
 use crate::simd::{Simd, SimdLevel, multiversion};
 
+/// Rows that are asked for the codes that are common.
+const ASKED: usize = 64;
+
 /// Codes of rows, and what they stand for.
 #[derive(Debug, Clone, Copy)]
 pub struct CodedRows<'a> {
@@ -30,7 +33,7 @@ impl<'a> CodedRows<'a> {
     /// What codes of each column stand for, `[NUMBERS, stride]`, where it is shifted by `mean` and divided
     /// by `std`, `[d]`. In padding, zeros are zeros.
     #[must_use]
-    pub fn columns(mean: &[f64], std: &[f64]) -> Vec<f32> {
+    pub fn columns_of(mean: &[f64], std: &[f64]) -> Vec<f32> {
         let stride = Rows::stride_of(mean.len());
         let mut columns = vec![0.0; Self::NUMBERS * stride];
         for (column, (&mean, &std)) in mean.iter().zip(std).enumerate() {
@@ -54,8 +57,12 @@ impl<'a> CodedRows<'a> {
         coded
     }
 
-    fn stride(self) -> usize {
+    pub(crate) fn stride(self) -> usize {
         self.columns.len() / Self::NUMBERS
+    }
+
+    pub(crate) fn n(self) -> usize {
+        self.codes.len() / self.stride()
     }
 
     /// Whether these codes stand for just these `rows`, bit for bit.
@@ -64,23 +71,38 @@ impl<'a> CodedRows<'a> {
         self.codes.len() == rows.n() * rows.stride() && stand_for(simd, &self, rows)
     }
 
-    /// The values of a row, from column `first` on, for as many as there is room.
+    /// The values that the `codes` of a row stand for, `[stride]` both.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
-    pub(crate) fn decode(&self, row: usize, first: usize, values: &mut [f32]) {
-        let columns = first..first + values.len();
-        let codes = values.iter_mut().zip(&self.codes(row)[columns.clone()]);
+    pub(crate) fn decode(&self, codes: &[u8], values: &mut [f32]) {
+        let [means, scales, reciprocals] = self.columns();
+        let columns = means.iter().zip(scales.iter().zip(reciprocals));
+        for ((value, &code), (mean, (scale, reciprocal))) in
+            values.iter_mut().zip(codes).zip(columns)
+        {
+            *value = value_of(code, *mean, *scale, *reciprocal);
+        }
+    }
+
+    /// Means, scales, and the reciprocals of these, `[stride]` each.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
+    pub(crate) fn columns(&self) -> [&'a [f32]; 3] {
         let (means, scales) = self.columns.split_at(self.stride());
         let (scales, reciprocals) = scales.split_at(self.stride());
-        let scales = scales[columns.clone()].iter().zip(&reciprocals[columns.clone()]);
-        for ((value, &code), (mean, (scale, reciprocal))) in
-            codes.zip(means[columns].iter().zip(scales))
-        {
-            let shifted = f32::from(code) - mean;
-            let quotient = shifted * reciprocal;
-            let remainder = (-quotient).mul_add(*scale, shifted);
-            *value = remainder.mul_add(*reciprocal, quotient);
-        }
+        [means, scales, reciprocals]
+    }
+
+    /// The code that is the most common in each column, as far as some rows tell, `[stride]`.
+    pub(crate) fn common(&self) -> Vec<u8> {
+        let step = self.n().div_ceil(ASKED);
+        let rows: Vec<&[u8]> = (0..self.n()).step_by(step).map(|row| self.codes(row)).collect();
+        let common = |column: usize| {
+            let mut counts = [0_u32; 256];
+            rows.iter().for_each(|codes| counts[usize::from(codes[column])] += 1);
+            (0..=u8::MAX).max_by_key(|&code| counts[usize::from(code)]).expect("there are codes")
+        };
+        (0..self.stride()).map(common).collect()
     }
 
     /// The codes of a row, `[stride]`.
@@ -92,6 +114,16 @@ impl<'a> CodedRows<'a> {
     }
 }
 
+/// What a code of a column stands for.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
+pub(crate) fn value_of(code: u8, mean: f32, scale: f32, reciprocal: f32) -> f32 {
+    let shifted = f32::from(code) - mean;
+    let quotient = shifted * reciprocal;
+    let remainder = (-quotient).mul_add(scale, shifted);
+    remainder.mul_add(reciprocal, quotient)
+}
+
 multiversion! {
     fn stand_for = stand_for_body(coded: &CodedRows<'_>, rows: Rows<'_>) -> bool
 }
@@ -101,7 +133,7 @@ multiversion! {
 fn stand_for_body<const B: usize>(coded: &CodedRows<'_>, rows: Rows<'_>) -> bool {
     let mut values = vec![0.0; rows.stride()];
     for (row, expected) in rows.iter().enumerate() {
-        coded.decode(row, 0, &mut values);
+        coded.decode(coded.codes(row), &mut values);
         let differ = values.iter().zip(expected).map(|(a, b)| a.to_bits() ^ b.to_bits());
         if differ.fold(0, |all, bits| all | bits) != 0 {
             return false;
@@ -131,7 +163,7 @@ mod tests {
                 values[place] = shifted / std[column] as f32;
             }
         }
-        let columns = CodedRows::columns(&mean, &std);
+        let columns = CodedRows::columns_of(&mean, &std);
         for simd in available() {
             let coded = CodedRows::new(&codes, &columns);
             assert!(coded.stand_for(simd, Rows::new(&values, n, d)), "{simd:?}");

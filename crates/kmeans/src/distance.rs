@@ -277,7 +277,7 @@ fn to_own_coded_body<const B: usize>(
     let stride = coded.codes(first).len();
     let mut row = vec![0.0; stride];
     for ((place, &label), distance) in (first..).zip(labels).zip(distances) {
-        coded.decode(place, 0, &mut row);
+        coded.decode(coded.codes(place), &mut row);
         *distance = squared_distance(&row, &centroids[label as usize * stride..][..stride]);
     }
 }

@@ -12,38 +12,16 @@
 //! Ogita, Oishi 2008, "Accurate floating-point summation, part I"). It needs nothing but additions,
 //! so it vectorises everywhere. The sum is rounded to binary64 only when it is read.
 
-use crate::coded::CodedRows;
-use crate::rows::{Magnitudes, RowIndex, Rows};
-use crate::simd::{Simd, multiversion, prefetch};
+use crate::exchange::Omitted;
+use crate::lines::Lines;
+use crate::rows::Magnitudes;
+use crate::simd::{Simd, multiversion};
 
 /// Bits that a binary64 holds.
-const PRECISION: i32 = f64::MANTISSA_DIGITS as i32;
+pub(crate) const PRECISION: i32 = f64::MANTISSA_DIGITS as i32;
 
 /// No data needs more: binary32 spans 277 bits, and 2³² rows leave 20 or more to a limb.
 pub const MAX_LIMBS: usize = 14;
-
-/// Rows of fewer columns are added up faster than they are sorted.
-const WIDE: usize = 64;
-
-/// Columns that are added up at a time.
-const TILE: usize = 256;
-
-/// Rows between asking for values and using them.
-const AHEAD: usize = 6;
-
-/// A row that comes to a sum, from another or from nowhere.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Change {
-    pub(crate) row: u32,
-    /// [`Self::NOWHERE`] where it is in no sum yet.
-    pub(crate) from: u32,
-    pub(crate) to: u32,
-}
-
-impl Change {
-    /// No sum.
-    pub(crate) const NOWHERE: u32 = u32::MAX;
-}
 
 /// How values are cut into limbs: chosen once for all rows of a data set.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -66,11 +44,8 @@ impl SumGrid {
             return grid;
         }
         assert!(n as u64 <= 1 << 32, "more rows than exact sums are laid out for");
-        // n < 2^growth, and cutting asks for values below 2^51 grids: growth of 3 sees to that.
-        let growth = (n.ilog2() as i32 + 1).max(3);
-        // A value's last place is no finer than the smallest value's, nor than binary32 has any.
-        let finest = (exponent(magnitudes.smallest) - (f32::MANTISSA_DIGITS as i32 - 1))
-            .max(exponent(f32::from_bits(1)));
+        let growth = Self::growth(n);
+        let finest = Self::last_place(magnitudes.smallest);
         // |value| <= 2^top for what the limb is given, so n of them stay within 2^(top + growth).
         let mut top = exponent(magnitudes.largest) + 1;
         loop {
@@ -82,6 +57,18 @@ impl SumGrid {
             grid.limbs += 1;
             top = unit - 1;
         }
+    }
+
+    /// How many bits so many values add to one: `n < 2^growth`, and cutting asks for values below 2^51
+    /// grids, which growth of 3 sees to.
+    pub(crate) fn growth(n: usize) -> i32 {
+        (n.ilog2() as i32 + 1).max(3)
+    }
+
+    /// The exponent of the last place that values have whose `smallest` is this: no finer than its own,
+    /// nor than binary32 has any.
+    pub(crate) fn last_place(smallest: f32) -> i32 {
+        (exponent(smallest) - (f32::MANTISSA_DIGITS as i32 - 1)).max(exponent(f32::from_bits(1)))
     }
 
     /// How many binary64 a sum is made of.
@@ -105,36 +92,41 @@ impl SumGrid {
     }
 }
 
-/// `floor(log2(x))` of a positive finite `x`.
-fn exponent(x: f32) -> i32 {
+/// `floor(log2(x))` of a positive `x` that is normal as a binary64.
+pub(crate) fn exponent(x: impl Into<f64>) -> i32 {
     // As a binary64, every binary32 is normal.
-    (f64::from(x).to_bits() >> 52) as i32 - 1023
+    (x.into().to_bits() >> 52) as i32 - 1023
 }
 
-fn power_of_two(exponent: i32) -> f64 {
+pub(crate) fn power_of_two(exponent: i32) -> f64 {
     debug_assert!((-1022..=1023).contains(&exponent), "a normal power of two");
     f64::from_bits(((exponent + 1023) as u64) << 52)
 }
 
 /// Exact sums of rows: `k` of them, each over `stride` columns.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct ExactSums {
-    grid: SumGrid,
-    stride: usize,
+    pub(crate) grid: SumGrid,
+    pub(crate) stride: usize,
     /// `[k, limbs, stride]`.
-    values: Vec<f64>,
+    pub(crate) values: Lines<f64>,
+    /// What these leave out.
+    pub(crate) omitted: Option<Omitted>,
 }
 
 impl ExactSums {
     /// `k` sums of no rows.
     #[must_use]
     pub fn new(grid: SumGrid, k: usize, stride: usize) -> Self {
-        Self { grid, stride, values: vec![0.0; k * grid.limbs * stride] }
+        Self { grid, stride, values: Lines::zeros(k * grid.limbs * stride), omitted: None }
     }
 
     /// Makes all of them sums of no rows again.
     pub fn clear(&mut self) {
         self.values.fill(0.0);
+        if let Some(omitted) = &mut self.omitted {
+            omitted.counts.fill(0.0);
+        }
     }
 
     /// Adds `row`, `[stride]`, to sum `j`.
@@ -143,38 +135,11 @@ impl ExactSums {
         add_row(simd, &grid, row, sum);
     }
 
-    /// Takes `row`, `[stride]`, out of sum `j`, to which it was added before.
-    pub fn subtract(&mut self, simd: Simd, j: usize, row: &[f32]) {
-        let (grid, sum) = (self.grid, self.sum_mut(j));
-        subtract_row(simd, &grid, row, sum);
-    }
-
-    /// Takes rows out of sums and adds them to others. Sorts `changes` of wide rows by both: those that
-    /// go one way are added up first, some columns at a time, so that few sums are in use. Where rows are
-    /// `coded` too, that is what is read.
-    pub(crate) fn exchange_all(
-        &mut self,
-        simd: Simd,
-        rows: Rows<'_>,
-        coded: Option<&CodedRows<'_>>,
-        changes: &mut [Change],
-    ) {
-        // In the usual case there are two limbs.
-        let cutter = match *self.grid.cutters() {
-            [cutter] if self.stride >= WIDE => cutter,
-            _ => return exchange_each(simd, self, rows, changes),
-        };
-        changes.sort_unstable_by_key(|change| (change.from, change.to, change.row));
-        let is_same_way = |a: &Change, b: &Change| (a.from, a.to) == (b.from, b.to);
-        for way in changes.chunk_by(is_same_way) {
-            exchange_way(simd, self, cutter, rows, coded, way);
-        }
-    }
-
     /// Adds the sums of `other`, made for the same grid, `k` and stride.
     pub fn merge(&mut self, other: &Self) {
         debug_assert_eq!(self.grid, other.grid);
-        for (sum, other) in self.values.iter_mut().zip(&other.values) {
+        debug_assert!(self.omitted.is_none() && other.omitted.is_none(), "these are whole");
+        for (sum, other) in self.values.iter_mut().zip(&*other.values) {
             *sum += other;
         }
     }
@@ -184,6 +149,9 @@ impl ExactSums {
         let limbs = self.grid.limbs;
         let sum = &self.values[j * limbs * self.stride..][..limbs * self.stride];
         let count = count as f64;
+        if let Some(omitted) = &self.omitted {
+            return omitted.mean(j, sum, count, mean);
+        }
         for (column, mean) in mean.iter_mut().enumerate() {
             *mean = match limbs {
                 1 => sum[column],
@@ -194,7 +162,7 @@ impl ExactSums {
         }
     }
 
-    fn sum_mut(&mut self, j: usize) -> &mut [f64] {
+    pub(crate) fn sum_mut(&mut self, j: usize) -> &mut [f64] {
         let length = self.grid.limbs * self.stride;
         &mut self.values[j * length..][..length]
     }
@@ -249,7 +217,7 @@ fn two_sum(a: f64, b: f64) -> (f64, f64) {
 
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
-fn cut_into(grid: &SumGrid, row: &[f32], sum: &mut [f64], apply: impl Fn(&mut f64, f64)) {
+pub(crate) fn cut_into(grid: &SumGrid, row: &[f32], sum: &mut [f64], apply: impl Fn(&mut f64, f64)) {
     match grid.cutters() {
         [] => row.iter().zip(sum).for_each(|(&x, sum)| apply(sum, f64::from(x))),
         // The usual case, in one pass over the row.
@@ -282,109 +250,20 @@ fn add_body<const B: usize>(grid: &SumGrid, row: &[f32], sum: &mut [f64]) {
     cut_into(grid, row, sum, |sum, limb| *sum += limb);
 }
 
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
-fn subtract_body<const B: usize>(grid: &SumGrid, row: &[f32], sum: &mut [f64]) {
-    cut_into(grid, row, sum, |sum, limb| *sum -= limb);
-}
-
-multiversion! {
-    /// As [`ExactSums::exchange_all`], row by row.
-    fn exchange_each = exchange_each_body(
-        sums: &mut ExactSums, rows: Rows<'_>, changes: &[Change],
-    )
-}
-
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
-fn exchange_each_body<const B: usize>(sums: &mut ExactSums, rows: Rows<'_>, changes: &[Change]) {
-    let grid = sums.grid;
-    for change in changes {
-        let row = rows.row(RowIndex::new(change.row as usize));
-        cut_into(&grid, row, sums.sum_mut(change.to as usize), |sum, limb| *sum += limb);
-        if change.from != Change::NOWHERE {
-            let sum = sums.sum_mut(change.from as usize);
-            cut_into(&grid, row, sum, |sum, limb| *sum -= limb);
-        }
-    }
-}
-
-/// Numbers that begin with a cache line: no register is loaded from two.
-#[repr(align(64))]
-struct Tile<T>([T; TILE]);
-
-multiversion! {
-    /// As [`ExactSums::exchange_all`], of changes that are all the same way, in sums of two limbs.
-    fn exchange_way = exchange_way_body(
-        sums: &mut ExactSums, cutter: f64, rows: Rows<'_>, coded: Option<&CodedRows<'_>>,
-        way: &[Change],
-    )
-}
-
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
-fn exchange_way_body<const B: usize>(
-    sums: &mut ExactSums,
-    cutter: f64,
-    rows: Rows<'_>,
-    coded: Option<&CodedRows<'_>>,
-    way: &[Change],
-) {
-    let stride = sums.stride;
-    let Some(&Change { from, to, .. }) = way.first() else { return };
-    let values = |change: &Change| rows.row(RowIndex::new(change.row as usize));
-    for first in (0..stride).step_by(TILE) {
-        let columns = first..stride.min(first + TILE);
-        let (mut highs, mut lows) = (Tile([0.0; TILE]), Tile([0.0; TILE]));
-        let mut decoded = Tile([0.0; TILE]);
-        for (at, change) in way.iter().enumerate() {
-            let next = way.get(at + AHEAD);
-            let row = if let Some(coded) = coded {
-                if let Some(next) = next {
-                    prefetch(&coded.codes(next.row as usize)[columns.clone()]);
-                }
-                let values = &mut decoded.0[..columns.len()];
-                coded.decode(change.row as usize, first, values);
-                &*values
-            } else {
-                if let Some(next) = next {
-                    prefetch(&values(next)[columns.clone()]);
-                }
-                &values(change)[columns.clone()]
-            };
-            for ((&x, high), low) in row.iter().zip(&mut highs.0).zip(&mut lows.0) {
-                let x = f64::from(x);
-                let cut = (x + cutter) - cutter;
-                *high += cut;
-                *low += x - cut;
-            }
-        }
-        if from != Change::NOWHERE {
-            let (high, low) = sums.sum_mut(from as usize).split_at_mut(stride);
-            high[columns.clone()].iter_mut().zip(&highs.0).for_each(|(sum, way)| *sum -= way);
-            low[columns.clone()].iter_mut().zip(&lows.0).for_each(|(sum, way)| *sum -= way);
-        }
-        let (high, low) = sums.sum_mut(to as usize).split_at_mut(stride);
-        high[columns.clone()].iter_mut().zip(&highs.0).for_each(|(sum, way)| *sum += way);
-        low[columns].iter_mut().zip(&lows.0).for_each(|(sum, way)| *sum += way);
-    }
-}
-
 multiversion! {
     fn add_row = add_body(grid: &SumGrid, row: &[f32], sum: &mut [f64])
-}
-
-multiversion! {
-    fn subtract_row = subtract_body(grid: &SumGrid, row: &[f32], sum: &mut [f64])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exchange::Change;
+    use crate::rows::Rows;
     use crate::simd::available;
     use num_bigint::BigInt;
     use num_rational::BigRational;
     use proptest::prelude::*;
+    use std::ops::Range;
 
     /// The sum as an exact fraction, rounded once: a different road to the same number.
     fn rounded_exactly(values: &[f32]) -> f64 {
@@ -437,27 +316,28 @@ mod tests {
             for simd in available() {
                 // One column of interest; the rest of the row is there for the vector code, and so wide
                 // that columns are gone through in several tiles.
-                const WIDTH: usize = TILE + 96;
-                let (k, width) = (3, WIDTH);
-                let row = |x: f32| [x; WIDTH];
-                let mut forward = ExactSums::new(grid, k, width);
-                for &x in &all { forward.add(simd, 1, &row(x)); }
-                for &x in &removed { forward.subtract(simd, 1, &row(x)); }
-                let padded: Vec<f32> = values.iter().flat_map(|&x| row(x)).collect();
-                let rows = Rows::new(&padded, values.len(), width);
-                let mut backward = ExactSums::new(grid, k, width);
-                let changes = |from, to| -> Vec<Change> {
-                    (0..values.len() as u32).rev().map(|row| Change { row, from, to }).collect()
+                const WIDTH: usize = 352;
+                let padded: Vec<f32> = all.iter().flat_map(|&x| [x; WIDTH]).collect();
+                let rows = Rows::new(&padded, all.len(), WIDTH);
+                let changes = |range: Range<usize>, from, to| -> Vec<Change> {
+                    range.map(|row| Change { row: row as u32, from, to }).rev().collect()
                 };
-                backward.exchange_all(simd, rows, None, &mut changes(Change::NOWHERE, 0));
-                backward.exchange_all(simd, rows, None, &mut changes(0, 1));
-                prop_assert_eq!(&forward, &backward);
-                let mut mean = [0.0; WIDTH];
-                forward.mean(1, 1, &mut mean);
-                for mean in mean {
-                    prop_assert_eq!(mean.to_bits(), (expected + 0.0).to_bits(), "{} {}", mean, expected);
+                let (kept, removed) = (0..values.len(), values.len()..all.len());
+                let mut forward = ExactSums::new(grid, 3, WIDTH);
+                for row in rows.iter() { forward.add(simd, 1, row); }
+                forward.exchange_all(simd, rows, None, &mut changes(removed, 1, 2));
+                let mut backward = ExactSums::new(grid, 3, WIDTH);
+                let nowhere = Change::NOWHERE;
+                backward.exchange_all(simd, rows, None, &mut changes(kept.clone(), nowhere, 0));
+                backward.exchange_all(simd, rows, None, &mut changes(kept, 0, 1));
+                for sums in [&forward, &backward] {
+                    let mut mean = [0.0; WIDTH];
+                    sums.mean(1, 1, &mut mean);
+                    for mean in mean {
+                        prop_assert_eq!(mean.to_bits(), (expected + 0.0).to_bits());
+                    }
+                    prop_assert!(sums.values[..grid.limbs() * WIDTH].iter().all(|&x| x == 0.0));
                 }
-                prop_assert!(forward.values[..grid.limbs() * width].iter().all(|&x| x == 0.0));
             }
         }
     }

@@ -6,8 +6,8 @@
 
 use crate::data::Data;
 use crate::distance;
-use crate::exact_sum::{Change, ExactSums};
-use crate::rows::RowIndex;
+use crate::exact_sum::ExactSums;
+use crate::exchange::Change;
 use crate::simd::Simd;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -103,7 +103,10 @@ pub(crate) struct Clusters {
 
 impl Clusters {
     pub(crate) fn new(simd: Simd, data: Data<'_>, k: usize) -> Self {
-        let sums = ExactSums::new(data.grid, k, data.rows.stride());
+        let sums = match &data.coded {
+            Some(coded) => ExactSums::of_coded(data.grid, k, coded),
+            None => ExactSums::new(data.grid, k, data.rows.stride()),
+        };
         Self { simd, sums, sizes: vec![0; k] }
     }
 
@@ -144,11 +147,6 @@ impl Clusters {
         for (j, _) in self.sizes.iter().enumerate().filter(|&(_, &size)| size == 0) {
             means.copy_within(largest * stride..(largest + 1) * stride, j * stride);
         }
-    }
-
-    pub(crate) fn remove(&mut self, row: &[f32], label: u32) {
-        self.sums.subtract(self.simd, label as usize, row);
-        self.sizes[label as usize] -= 1;
     }
 }
 
@@ -198,19 +196,14 @@ pub(crate) fn iterate(
     while n_iter < limits.max_iter {
         n_iter += 1;
         let rows_changed = engine.assign(&centroids, &mut labels, &mut clusters);
-        let moves = relocations(simd, data, &centroids, &labels, &clusters.sizes);
+        let mut moves = relocations(simd, data, &centroids, &labels, &clusters.sizes);
         relocated += moves.len() as u64;
-        for &Relocation { row, from, to } in &moves {
-            clusters.remove(rows.row(row), from);
-            clusters.add(rows.row(row), to);
-        }
+        clusters.exchange_all(data, &mut moves);
         clusters.means(&mut means);
         let inertia = inertia_of_means(data, &means, &clusters.sizes);
         // The labels are still those of the assignment, so the sums have to be as well.
-        for &Relocation { row, from, to } in moves.iter().rev() {
-            clusters.remove(rows.row(row), to);
-            clusters.add(rows.row(row), from);
-        }
+        moves.iter_mut().for_each(|change| std::mem::swap(&mut change.from, &mut change.to));
+        clusters.exchange_all(data, &mut moves);
         let shift = squared_difference(&centroids, &means);
         std::mem::swap(&mut centroids, &mut means);
         let relocated_now = moves.len() as u32;
@@ -258,12 +251,6 @@ pub(crate) fn inertia(simd: Simd, data: Data<'_>, centroids: &[f64], labels: &[u
     sum
 }
 
-struct Relocation {
-    row: RowIndex,
-    from: u32,
-    to: u32,
-}
-
 /// The rows that empty clusters take: the farthest from their own centroids, farthest first, the
 /// lowest row of equals first (scikit-learn's `_relocate_empty_clusters_dense`).
 fn relocations(
@@ -272,7 +259,7 @@ fn relocations(
     centroids: &[f64],
     labels: &[u32],
     sizes: &[u64],
-) -> Vec<Relocation> {
+) -> Vec<Change> {
     let empty: Vec<u32> =
         (0..).zip(sizes).filter(|&(_, &size)| size == 0).map(|(j, _)| j).collect();
     if empty.is_empty() {
@@ -292,7 +279,7 @@ fn relocations(
     far.sort_unstable_by(order);
     far.into_iter()
         .zip(empty)
-        .map(|((_, row), to)| Relocation { row: RowIndex::new(row), from: labels[row], to })
+        .map(|((_, row), to)| Change { row: row as u32, from: labels[row], to })
         .collect()
 }
 

@@ -244,7 +244,7 @@ fn code_rows(
     let Values::U8(values) = table.values() else { return false };
     let Shape { n, d } = layout.shape;
     let stride = Rows::stride_of(d);
-    let columns = CodedRows::columns(scaler.mean(), scaler.std());
+    let columns = CodedRows::columns_of(scaler.mean(), scaler.std());
     layout.section_mut(file, Section::CodedColumns).copy_from_slice(bytemuck::cast_slice(&columns));
     let part = n.div_ceil(threads.max(1));
     let codes = layout.section_mut(file, Section::Codes);

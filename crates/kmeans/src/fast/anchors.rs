@@ -35,7 +35,7 @@
 use super::centroids::{Centroids, UNDERFLOW};
 use super::judge::{BLOWN, ROUNDING, Ranges};
 use super::kernel::{FOUR, GroupLine, LANES, Lanes, Sums32};
-use super::lines::Lines;
+use crate::lines::Lines;
 use crate::index::{BIAS, Facts, IndexView, up};
 use crate::simd::{Simd, multiversion, prefetch};
 use bytemuck::{Pod, Zeroable};

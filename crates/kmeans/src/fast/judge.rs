@@ -41,7 +41,7 @@
 //! `D_j - D_a = (D_j² - D_a²) / (D_j + D_a)`, which falls with `D_a` and rises with the numerator.
 
 use super::kernel::{self, LANES, Lanes, ROWS};
-use super::lines::Lines;
+use crate::lines::Lines;
 use crate::simd::{Simd, multiversion};
 
 /// Room for rounding in the bounds.

@@ -20,7 +20,6 @@ mod bounds;
 mod centroids;
 mod judge;
 mod kernel;
-mod lines;
 mod planes;
 pub(crate) mod seeding;
 mod stages;
@@ -29,7 +28,7 @@ pub mod workloads;
 
 use crate::data::Data;
 use crate::distance::{self, Nearest};
-use crate::exact_sum::Change;
+use crate::exchange::Change;
 use crate::index::{self, IndexView};
 use crate::lloyd::{Assign, Clusters, Counters};
 use crate::rows::RowIndex;

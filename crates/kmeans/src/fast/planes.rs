@@ -3,7 +3,7 @@
 use super::centroids::{Centroids, Product, UNDERFLOW, square_apart};
 use super::judge::{BLOWN, ROUNDING};
 use super::kernel::{FOUR, GroupLine, LANES, Lanes, Source, Stretch, Taken, Then};
-use super::lines::Lines;
+use crate::lines::Lines;
 use crate::index::{BIAS, IndexView, Layout, MAX_LEVELS, quantise, up};
 use crate::simd::{LINE, Simd};
 

@@ -22,7 +22,7 @@ use super::planes::{Depth, Planes};
 use super::weigh::{Batch, Tile, by_planes};
 use crate::data::Data;
 use crate::distance;
-use crate::exact_sum::Change;
+use crate::exchange::Change;
 use crate::index::{IndexView, Layout};
 use crate::random::RunRandom;
 use crate::rows::RowIndex;

@@ -11,7 +11,7 @@ use super::stages::{Defined, contenders_of, move_to_defined};
 use super::weigh::{Batch, Tile, by_anchors, by_planes};
 use crate::data::{Data, Statistics};
 use crate::distance::{self, Nearest};
-use crate::exact_sum::Change;
+use crate::exchange::Change;
 use crate::fit::{Engine, Fit, Init, Parameters, fit};
 use crate::index::{Index, IndexView, Layout, MAX_LEVELS};
 use crate::random::RunRandom;

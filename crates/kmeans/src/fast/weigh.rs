@@ -3,8 +3,8 @@
 use super::anchors::Anchors;
 use super::judge::{self, BLOWN, LEAST, ROUNDING, Ranges};
 use super::kernel::{self, Off, Products, ROWS, RowLines, Source};
-use super::lines::Lines;
 use super::planes::{Depth, GroupView, Planes};
+use crate::lines::Lines;
 use crate::index::{Facts, IndexView, Layout, MAX_LEVELS};
 use crate::simd::{LINE, Simd, multiversion};
 

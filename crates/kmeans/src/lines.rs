@@ -1,17 +1,16 @@
 //! Numbers that begin with a cache line, so that a group of lanes never lies in two.
 
-use super::kernel::LANES;
 use bytemuck::{AnyBitPattern, NoUninit, Pod, Zeroable};
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
 #[repr(C, align(64))]
-struct Line([f32; LANES]);
+struct Line([f32; 16]);
 
 /// A vector of plain numbers, aligned to cache lines.
 #[derive(Debug, Clone)]
-pub(super) struct Lines<T> {
+pub(crate) struct Lines<T> {
     blocks: Vec<Line>,
     len: usize,
     numbers: PhantomData<T>,
@@ -25,7 +24,7 @@ impl<T> Default for Lines<T> {
 
 impl<T: NoUninit + AnyBitPattern> Lines<T> {
     /// `len` zeros.
-    pub(super) fn zeros(len: usize) -> Self {
+    pub(crate) fn zeros(len: usize) -> Self {
         let lines = (len * size_of::<T>()).div_ceil(size_of::<Line>());
         Self { blocks: bytemuck::zeroed_vec(lines), len, numbers: PhantomData }
     }
