@@ -99,7 +99,9 @@ impl<'a> CodedRows<'a> {
         let rows: Vec<&[u8]> = (0..self.n()).step_by(step).map(|row| self.codes(row)).collect();
         let common = |column: usize| {
             let mut counts = [0_u32; 256];
-            rows.iter().for_each(|codes| counts[usize::from(codes[column])] += 1);
+            for codes in &rows {
+                counts[usize::from(codes[column])] += 1;
+            }
             (0..=u8::MAX).max_by_key(|&code| counts[usize::from(code)]).expect("there are codes")
         };
         (0..self.stride()).map(common).collect()

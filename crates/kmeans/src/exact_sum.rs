@@ -217,7 +217,12 @@ fn two_sum(a: f64, b: f64) -> (f64, f64) {
 
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
-pub(crate) fn cut_into(grid: &SumGrid, row: &[f32], sum: &mut [f64], apply: impl Fn(&mut f64, f64)) {
+pub(crate) fn cut_into(
+    grid: &SumGrid,
+    row: &[f32],
+    sum: &mut [f64],
+    apply: impl Fn(&mut f64, f64),
+) {
     match grid.cutters() {
         [] => row.iter().zip(sum).for_each(|(&x, sum)| apply(sum, f64::from(x))),
         // The usual case, in one pass over the row.

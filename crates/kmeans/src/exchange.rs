@@ -235,8 +235,9 @@ fn exchange_coded_body<const B: usize>(
     coded: &CodedRows<'_>,
     changes: &[Change],
 ) {
-    let ExactSums { stride, values, omitted: Some(Omitted { codes: common, limbs, counts }), .. } =
-        sums
+    let ExactSums {
+        stride, values, omitted: Some(Omitted { codes: common, limbs, counts }), ..
+    } = sums
     else {
         return;
     };
@@ -272,9 +273,8 @@ fn exchange_coded_body<const B: usize>(
             let [high, low] =
                 [high, low].map(|limbs| &limbs[place.clone()].as_chunks::<GROUP>().0[..count]);
             let [to_high, to_low, from_high, from_low] =
-                [&mut *to_high, &mut *to_low, &mut *from_high, &mut *from_low].map(|limbs| {
-                    &mut limbs[place.clone()].as_chunks_mut::<GROUP>().0[..count]
-                });
+                [&mut *to_high, &mut *to_low, &mut *from_high, &mut *from_low]
+                    .map(|limbs| &mut limbs[place.clone()].as_chunks_mut::<GROUP>().0[..count]);
             let mut different = different(codes, common);
             while different != 0 {
                 let group = different.trailing_zeros() as usize;
@@ -308,7 +308,8 @@ fn different(codes: &[[u8; GROUP]], common: &[[u8; GROUP]]) -> u64 {
         *flag = u8::from(u64::from_ne_bytes(*codes) != u64::from_ne_bytes(*common));
     }
     // Puts the lowest bit of each byte beside that of the next, in the highest byte.
-    let bits = flags.map(|eight| u64::from_le_bytes(eight).wrapping_mul(0x0102_0408_1020_4080) >> 56);
+    let bits =
+        flags.map(|eight| u64::from_le_bytes(eight).wrapping_mul(0x0102_0408_1020_4080) >> 56);
     (0..).step_by(8).zip(bits).fold(0, |all, (place, bits)| all | bits << place)
 }
 

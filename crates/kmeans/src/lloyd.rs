@@ -202,7 +202,9 @@ pub(crate) fn iterate(
         clusters.means(&mut means);
         let inertia = inertia_of_means(data, &means, &clusters.sizes);
         // The labels are still those of the assignment, so the sums have to be as well.
-        moves.iter_mut().for_each(|change| std::mem::swap(&mut change.from, &mut change.to));
+        for change in &mut moves {
+            std::mem::swap(&mut change.from, &mut change.to);
+        }
         clusters.exchange_all(data, &mut moves);
         let shift = squared_difference(&centroids, &means);
         std::mem::swap(&mut centroids, &mut means);

@@ -35,8 +35,8 @@
 use super::centroids::{Centroids, UNDERFLOW};
 use super::judge::{BLOWN, ROUNDING, Ranges};
 use super::kernel::{FOUR, GroupLine, LANES, Lanes, Sums32};
-use crate::lines::Lines;
 use crate::index::{BIAS, Facts, IndexView, up};
+use crate::lines::Lines;
 use crate::simd::{Simd, multiversion, prefetch};
 use bytemuck::{Pod, Zeroable};
 
@@ -123,9 +123,8 @@ pub(super) struct BySlot {
 /// How centroids have moved since an iteration.
 #[derive(Debug, Clone)]
 pub(super) struct Table {
-    /// Movements of leading coordinates, and what sums with them start with.
+    /// Movements of leading coordinates, for each group of lanes.
     bytes: Lines<GroupLine>,
-    starts: Vec<Sums32>,
     pub(super) lanes: Vec<Movements>,
 }
 
@@ -133,6 +132,8 @@ pub(super) struct Table {
 #[derive(Debug, Clone, Copy, Default)]
 #[repr(align(64))]
 pub(super) struct Movements {
+    /// what sums of products start with, as rows' bytes have 128 added;
+    pub(super) start: Sums32,
     /// what scores have changed by, but for the product;
     pub(super) squares: Lanes,
     /// -2 times what the bytes are multiples of;
@@ -147,19 +148,13 @@ pub(super) struct Movements {
 
 impl Table {
     fn new(groups: usize, lines: usize) -> Self {
-        Self {
-            bytes: Lines::zeros(groups * lines),
-            starts: vec![[0; LANES]; groups],
-            lanes: vec![Movements::default(); groups],
-        }
+        Self { bytes: Lines::zeros(groups * lines), lanes: vec![Movements::default(); groups] }
     }
 
-    /// The bytes of a group, and what sums with them start with.
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
-    pub(super) fn group(&self, group: usize) -> (&[GroupLine], &Sums32) {
-        let lines = self.bytes.len() / self.starts.len();
-        (&self.bytes[group * lines..][..lines], &self.starts[group])
+    /// The bytes of each group.
+    #[inline]
+    pub(super) fn groups(&self) -> impl Iterator<Item = &[GroupLine]> {
+        self.bytes.chunks_exact(self.bytes.len() / self.lanes.len())
     }
 }
 
@@ -360,14 +355,14 @@ impl Table {
         whole: Option<&[f64]>,
     ) {
         let front = now.front;
-        for group in 0..self.starts.len() {
+        for group in 0..self.lanes.len() {
             let at = group * front..(group + 1) * front;
             let mut moved = Moved::default();
             let (then_heads, now_heads) = (&then.heads[at.clone()], &now.heads[at]);
-            let lines = self.bytes.len() / self.starts.len();
+            let lines = self.bytes.len() / self.lanes.len();
             let bytes = self.bytes[group * lines..][..lines].as_flattened_mut();
             to_bytes(simd, then_heads, now_heads, bytes, &mut moved);
-            self.starts[group] = moved.start;
+            self.lanes[group].start = moved.start;
             for (lane, j) in (group * LANES..now.k.min((group + 1) * LANES)).enumerate() {
                 let norms = then.norms[j] + now.norms[j];
                 let rounding = norms / f64::from(1 << 23);

@@ -28,10 +28,10 @@
 //!
 //! # Rounding
 //!
-//! Integer products are exact. A score passes through at most 15 roundings to binary32 (`|v|²`; four
+//! Integer products are exact. A score passes through at most 17 roundings to binary32 (`|v|²`; four
 //! of each level's product, but the products of all levels together are no larger than one; one for
 //! each addition; what an anchor's score passed when it was kept; the last two for `g ± b` and for the
-//! difference), each of a number below `(|w| + |v|)² <= 2 |w|² + 2 |v|²`: `b` has 16 * 2^-24 times
+//! difference), each of a number below `(|w| + |v|)² <= 2 |w|² + 2 |v|²`: `b` has 18 * 2^-24 times
 //! that. What underflow can lose is added too. The bounds themselves are rounded to nearest: they are
 //! blown up by a relative `1e-5`.
 //!
@@ -48,7 +48,7 @@ use crate::simd::{Simd, multiversion};
 pub(super) const BLOWN: f32 = 1.0 + 1e-5;
 
 /// Times the squares of both norms, and 2: what rounding of a score may amount to.
-pub(super) const ROUNDING: f32 = 16.0 / 16_777_216.0;
+pub(super) const ROUNDING: f32 = 18.0 / 16_777_216.0;
 
 /// More than underflow can take from a score.
 pub(super) const LEAST: f32 = 1e-35;

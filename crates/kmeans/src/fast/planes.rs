@@ -3,8 +3,8 @@
 use super::centroids::{Centroids, Product, UNDERFLOW, square_apart};
 use super::judge::{BLOWN, ROUNDING};
 use super::kernel::{FOUR, GroupLine, LANES, Lanes, Source, Stretch, Taken, Then};
-use crate::lines::Lines;
 use crate::index::{BIAS, IndexView, Layout, MAX_LEVELS, quantise, up};
+use crate::lines::Lines;
 use crate::simd::{LINE, Simd};
 
 /// Up to this many lanes, distances are kept for every pair of centroids.
@@ -95,8 +95,7 @@ impl Products {
             if level > 0 && depth != Depth::Fine {
                 add(high, false, take);
             } else {
-                let is_narrow = layout.widths[level] <= NARROW;
-                add(high, false, if is_narrow { Then::GoOnTimes256 } else { take });
+                add(high, false, take);
                 add(high, true, if depth == Depth::High { take } else { Then::GoOn });
                 if depth != Depth::High {
                     add(low, false, take);
@@ -128,10 +127,6 @@ impl Products {
             start = start.wrapping_sub(BIAS * sums_of_lines.iter().sum::<i32>());
             match stretch.then {
                 Then::GoOn => is_coarse = false,
-                Then::GoOnTimes256 => {
-                    is_coarse = false;
-                    start = start.wrapping_mul(256);
-                }
                 Then::Take { level } => {
                     is_coarse &= stretch.centroid_line < line_sums.len() / 2;
                     let taken = taken.next().expect("there is room for all");
@@ -143,10 +138,6 @@ impl Products {
         }
     }
 }
-
-/// Levels up to this wide have products of high bytes that fit 32 bits 256 times over, with those of
-/// low ones.
-const NARROW: usize = 256;
 
 /// A point that errors are measured from.
 #[derive(Debug, Clone, Copy)]

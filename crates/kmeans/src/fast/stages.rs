@@ -4,17 +4,19 @@ use super::anchors::{Anchors, BySlot};
 use super::bounds::Lead;
 use super::centroids::{Centroids, Product};
 use super::judge::{Ranges, Verdicts, judge, lead};
-use super::kernel::ROWS;
+use super::kernel::{LANES, ROWS};
 use super::planes::{Depth, Planes};
-use super::weigh::{Batch, Tile, by_anchors, by_planes};
+use super::weigh::{Batch, Kept, MovedProducts, Tile, by_anchors, by_planes};
 use super::{Look, Settled};
 use crate::index::{Facts, IndexView};
 use crate::lloyd::Counters;
 use crate::rows::RowIndex;
 use crate::simd::prefetch;
+use std::array;
+use std::ops::Range;
 
-/// Rows between asking for what is known of them and using it.
-const AHEAD: usize = 16;
+/// How many steps it takes to judge rows by what is kept of them.
+const STEPS: usize = 3;
 
 /// A row is worth a look at all its coordinates, which takes a product of the centroids with the
 /// whole basis, where there are so many such rows that each stands for so many products of `k`
@@ -35,6 +37,10 @@ pub(super) struct Stages {
     rows: Vec<u32>,
     by_slot: BySlot,
     is_open: Vec<bool>,
+    /// Those with the same slot and where they are, up to [`ROWS`] together,
+    batches: Vec<(usize, Range<usize>)>,
+    /// and those that are on the way.
+    moved: [MovedProducts; STEPS],
     tile: Tile,
     ranges: Ranges,
     verdicts: Verdicts,
@@ -81,6 +87,8 @@ impl Stages {
             rows: Vec::new(),
             by_slot: BySlot::default(),
             is_open: Vec::new(),
+            batches: Vec::new(),
+            moved: array::from_fn(|_| MovedProducts::new(index, lanes / LANES)),
             tile: Tile::new(index),
             ranges: Ranges::new(k),
             verdicts: Verdicts::default(),
@@ -144,7 +152,15 @@ impl Stages {
         &mut Task { look, index, ref mut settled, ref mut counters }: &mut Task<'_, '_>,
     ) {
         let Self {
-            anchors: Some(anchors), by_slot, is_open, tile, ranges, verdicts, pending, ..
+            anchors: Some(anchors),
+            by_slot,
+            is_open,
+            batches,
+            moved,
+            ranges,
+            verdicts,
+            pending,
+            ..
         } = self
         else {
             return;
@@ -153,32 +169,52 @@ impl Stages {
         anchors.sort(visits, by_slot);
         is_open.clear();
         is_open.resize(visits.len(), false);
+        batches.clear();
         let mut start = 0;
         for (slot, &end) in by_slot.ends.iter().enumerate() {
             if anchors.is_none(slot) && self.whole {
                 by_slot.places[start..end].iter().for_each(|&place| is_open[place as usize] = true);
                 break;
             }
-            for start in (start..end).step_by(ROWS) {
-                for &row in by_slot.rows.iter().skip(start + AHEAD).take(ROWS) {
-                    prefetch(index.front(row as usize));
-                    anchors.prefetch(row);
+            let starts = (start..end).step_by(ROWS);
+            batches.extend(starts.map(|start| (slot, start..end.min(start + ROWS))));
+            start = end;
+        }
+        let simd = look.simd;
+        let rows_of = |batch: Option<&(usize, Range<usize>)>| -> &[u32] {
+            batch.map_or(&[], |(_, places)| &by_slot.rows[places.clone()])
+        };
+        // While some rows are judged, those behind them are multiplied, and those behind these are asked
+        // for, one by one: many requests at once would have to wait for each other.
+        for at in 0..batches.len() + STEPS - 1 {
+            let batch = |back: usize| at.checked_sub(back).and_then(|at| batches.get(at));
+            moved[at % STEPS].take(simd, index, rows_of(batch(0)));
+            if let Some((slot, _)) = batch(1) {
+                moved[(at - 1) % STEPS].multiply(simd, anchors.table(*slot));
+            }
+            let (rows, next) = (rows_of(batch(2)), rows_of(batches.get(at + 2)));
+            for &row in next.iter().skip(rows.len()) {
+                prefetch(index.front(row as usize));
+                anchors.prefetch(row);
+            }
+            let Some((slot, places)) = batch(2) else { continue };
+            let moved = &moved[(at - 2) % STEPS];
+            let kept = Kept { anchors, table: anchors.table(*slot), moved };
+            by_anchors(simd, simd, index, &kept, rows, next, ranges);
+            judge(simd, ranges, verdicts);
+            for (i, (&row, place)) in rows.iter().zip(places.clone()).enumerate() {
+                if let Some(&next) = next.get(i) {
+                    anchors.prefetch(next);
                 }
-                let rows = &by_slot.rows[start..end.min(start + ROWS)];
-                by_anchors(look.simd, look.simd, index, anchors, slot, rows, tile, ranges);
-                judge(look.simd, ranges, verdicts);
-                for (i, &row) in rows.iter().enumerate() {
-                    if verdicts.margin[i] > 0.0 {
-                        settled.settle(row, verdicts.best[i], &verdicts.lead(i));
-                        counters.by_anchor += 1;
-                    } else if self.whole {
-                        is_open[by_slot.places[start + i] as usize] = true;
-                    } else {
-                        pending.push(ranges, verdicts, i, row);
-                    }
+                if verdicts.margin[i] > 0.0 {
+                    settled.settle(row, verdicts.best[i], &verdicts.lead(i));
+                    counters.by_anchor += 1;
+                } else if self.whole {
+                    is_open[by_slot.places[place] as usize] = true;
+                } else {
+                    pending.push(ranges, verdicts, i, row);
                 }
             }
-            start = end;
         }
         let all = visits.iter().zip(&*is_open);
         open.extend(all.filter(|&(_, &is_open)| is_open).map(|(&row, _)| row));

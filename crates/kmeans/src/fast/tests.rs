@@ -4,11 +4,12 @@
 use super::anchors::{Anchors, BySlot};
 use super::centroids::{Centroids, Product};
 use super::judge::{Ranges, Verdicts, judge};
+use super::kernel::LANES;
 use super::kernel::ROWS;
 use super::planes::{Depth, Planes};
 use super::seeding::kmeans_plus_plus;
 use super::stages::{Defined, contenders_of, move_to_defined};
-use super::weigh::{Batch, Tile, by_anchors, by_planes};
+use super::weigh::{Batch, Kept, MovedProducts, Tile, by_anchors, by_planes};
 use crate::data::{Data, Statistics};
 use crate::distance::{self, Nearest};
 use crate::exchange::Change;
@@ -378,6 +379,7 @@ proptest! {
             let mut planes = Planes::new(&index, k);
             let mut anchors = Anchors::new(&index, moving.lanes).expect("the problem is wide");
             let (mut tile, mut ranges) = (Tile::new(&index), Ranges::new(k));
+            let mut moved = MovedProducts::new(&index, moving.lanes / LANES);
             let mut verdicts = Verdicts::default();
             let mut contenders = Vec::new();
             for iteration in 0..12 {
@@ -417,7 +419,11 @@ proptest! {
                 let mut start = 0;
                 for (slot, &end) in sorted.ends.iter().enumerate() {
                     for rows in sorted.rows[start..end].chunks(ROWS) {
-                        by_anchors(simd, simd, &index, &anchors, slot, rows, &mut tile, &mut ranges);
+                        let table = anchors.table(slot);
+                        moved.take(simd, &index, rows);
+                        moved.multiply(simd, table);
+                        let kept = Kept { anchors: &anchors, table, moved: &moved };
+                        by_anchors(simd, simd, &index, &kept, rows, &all, &mut ranges);
                         let found = check(rows, &ranges, "anchors");
                         for (i, &row) in rows.iter().enumerate().filter(|&(_, &row)| way(row) == 0) {
                             let best = found.best[i];

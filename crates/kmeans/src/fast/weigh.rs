@@ -1,21 +1,61 @@
 //! One look at a few rows: scores, and how far they may be off.
 
-use super::anchors::Anchors;
+use super::anchors::{Anchors, Table};
 use super::judge::{self, BLOWN, LEAST, ROUNDING, Ranges};
-use super::kernel::{self, Off, Products, ROWS, RowLines, Source};
+use super::kernel::{self, Off, Part, Products, ROWS, RowLines, Source};
 use super::planes::{Depth, GroupView, Planes};
-use crate::lines::Lines;
 use crate::index::{Facts, IndexView, Layout, MAX_LEVELS};
-use crate::simd::{LINE, Simd, multiversion};
+use crate::lines::Lines;
+use crate::simd::{LINE, Simd, multiversion, prefetch};
 
 /// The instruction set, once more: for what is called from inside.
 type Token = Simd;
 
+/// Products of up to [`ROWS`] rows with what centroids have moved. They are taken in steps with those of
+/// other rows between them, as each has to wait for the one before.
+pub(super) struct MovedProducts {
+    /// The rows' leading bytes, in whole lines for each.
+    front: Lines<u8>,
+    /// For each group of lanes.
+    products: Vec<Products>,
+}
+
+impl MovedProducts {
+    pub(super) fn new(index: &IndexView<'_>, groups: usize) -> Self {
+        Self {
+            front: Lines::zeros(ROWS * index.layout.lines()[0] * LINE),
+            products: vec![Products::ZERO; groups],
+        }
+    }
+
+    /// First, takes what is to be multiplied.
+    pub(super) fn take(&mut self, simd: Simd, index: &IndexView<'_>, rows: &[u32]) {
+        take_front(simd, index, rows, &mut self.front);
+    }
+
+    /// Second, multiplies it.
+    pub(super) fn multiply(&mut self, simd: Simd, table: &Table) {
+        let rows = RowLines { bytes: &self.front, stride: self.front.len() / ROWS };
+        for (group, products) in table.groups().zip(&mut self.products) {
+            kernel::multiply(simd, &[Part { rows, group }], products);
+        }
+    }
+}
+
+/// What is kept of rows, all of the same iteration, how centroids have moved since, and the products of
+/// that with these rows.
+pub(super) struct Kept<'a> {
+    pub(super) anchors: &'a Anchors,
+    pub(super) table: &'a Table,
+    pub(super) moved: &'a MovedProducts,
+}
+
 multiversion! {
-    /// Takes the ranges of up to [`ROWS`] rows from what is kept of them, all in the same `slot`.
+    /// Takes the ranges of up to [`ROWS`] rows from what is kept of them. Asks for the leading bytes of the
+    /// `next` ones.
     pub(super) fn by_anchors = by_anchors_body(
-        token: Token, index: &IndexView<'_>, anchors: &Anchors, slot: usize, rows: &[u32],
-        tile: &mut Tile, ranges: &mut Ranges,
+        token: Token, index: &IndexView<'_>, kept: &Kept<'_>, rows: &[u32], next: &[u32],
+        ranges: &mut Ranges,
     )
 }
 
@@ -24,32 +64,41 @@ multiversion! {
 fn by_anchors_body<const B: usize>(
     simd: Token,
     index: &IndexView<'_>,
-    anchors: &Anchors,
-    slot: usize,
+    &Kept { anchors, table, moved }: &Kept<'_>,
     rows: &[u32],
-    tile: &mut Tile,
+    next: &[u32],
     ranges: &mut Ranges,
 ) {
-    let table = anchors.table(slot);
-    tile.take_front(index, rows);
-    let [front, ..] = tile.sources();
-    let found = ranges.low_of_rows.iter_mut().zip(ranges.high_of_rows.iter_mut());
-    for (group, (low, high)) in found.enumerate() {
-        let (moved, start) = table.group(group);
-        let mut sums = Products([*start; ROWS]);
-        kernel::multiply(simd, front, moved, &mut sums);
-        for (i, &row) in rows.iter().enumerate() {
-            let (note, kept) = (anchors.note(row), anchors.scores(row, group));
+    for (i, &row) in rows.iter().enumerate() {
+        if let Some(&next) = next.get(i) {
+            prefetch(index.front(next as usize));
+        }
+        let note = anchors.note(row);
+        let found = ranges.low_of_rows.iter_mut().zip(ranges.high_of_rows.iter_mut());
+        for (group, ((low, high), sums)) in found.zip(&moved.products).enumerate() {
+            let kept = anchors.scores(row, group);
             let (sums, lanes, sharp) = (&sums.0[i], &table.lanes[group], note.sharp[group]);
             kernel::range(simd, sums, lanes, kept, note, sharp, (&mut low[i], &mut high[i]));
         }
-    }
-    for (i, &row) in rows.iter().enumerate() {
-        let note = anchors.note(row);
         ranges.slack[i] = 2.0 * ROUNDING * BLOWN * note.norm * note.norm + LEAST;
         ranges.base[i] = note.norm * note.norm + note.base;
     }
     judge::turn(simd, ranges);
+}
+
+multiversion! {
+    /// Puts high bytes of the first level of up to [`ROWS`] rows into `front`, one behind another; those
+    /// that are missing stay what they were before.
+    fn take_front = take_front_body(index: &IndexView<'_>, rows: &[u32], front: &mut [u8])
+}
+
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
+fn take_front_body<const B: usize>(index: &IndexView<'_>, rows: &[u32], front: &mut [u8]) {
+    let stride = front.len() / ROWS;
+    for (place, &row) in front.chunks_exact_mut(stride).zip(rows) {
+        put(place, index.front(row as usize));
+    }
 }
 
 /// What is looked at of up to [`ROWS`] rows: their bytes lie far apart in the index, so they are put one
@@ -72,22 +121,11 @@ impl Tile {
         }
     }
 
-    /// Takes high bytes of the first level of up to [`ROWS`] rows; those that are missing stay what they
-    /// were before.
+    /// Takes all that is looked at of up to [`ROWS`] rows in this `depth`.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
-    fn take_front(&mut self, index: &IndexView<'_>, rows: &[u32]) {
-        let stride = self.front.len() / ROWS;
-        for (place, &row) in self.front.chunks_exact_mut(stride).zip(rows) {
-            put(place, index.front(row as usize));
-        }
-    }
-
-    /// The same with all that is looked at in this `depth`.
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
-    fn take(&mut self, index: &IndexView<'_>, depth: Depth, rows: &[u32]) {
-        self.take_front(index, rows);
+    fn take<const B: usize>(&mut self, index: &IndexView<'_>, depth: Depth, rows: &[u32]) {
+        take_front_body::<B>(index, rows, &mut self.front);
         let (deep, low) = (index.layout.deep_lines() * LINE, index.layout.low_lines() * LINE);
         for (i, &row) in rows.iter().enumerate() {
             put(&mut self.deep[i * deep..], bytemuck::cast_slice(index.deep(row as usize)));
@@ -163,8 +201,13 @@ fn by_planes_body<const B: usize>(
     let sources = if are_neighbours && index.layout.widths[0].is_multiple_of(LINE) {
         sources(index, first)
     } else {
-        tile.take(index, depth, rows);
+        tile.take::<B>(index, depth, rows);
         tile.sources()
+    };
+    let low_levels = match depth {
+        Depth::High => 0,
+        Depth::Rough => 1,
+        Depth::Fine => MAX_LEVELS,
     };
     let mut scales = [[0.0; ROWS]; MAX_LEVELS];
     for (i, &row) in rows.iter().enumerate() {
@@ -179,7 +222,7 @@ fn by_planes_body<const B: usize>(
     }
     for (i, (&row, &nearest)) in rows.iter().zip(nearest).enumerate() {
         if let Some(&next) = next.get(i) {
-            index.prefetch(next as usize, depth == Depth::Fine);
+            index.prefetch(next as usize, low_levels);
         }
         let facts = index.facts(row as usize);
         let point = planes.reference(nearest);

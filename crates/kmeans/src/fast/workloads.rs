@@ -2,7 +2,7 @@
 
 use super::anchors::{Movements, Note};
 use super::judge::{Ranges, Verdicts, judge};
-use super::kernel::{self, GroupLine, LANES, Products, ROWS, Reach, RowLines, Sums};
+use super::kernel::{self, GroupLine, LANES, Part, Products, ROWS, Reach, RowLines, Sums};
 use crate::distance::{self, Nearest};
 use crate::exact_sum::{ExactSums, SumGrid};
 use crate::exchange::Change;
@@ -65,9 +65,9 @@ pub fn workload(name: &str, simd: Simd) -> Box<dyn FnMut()> {
             let (rows, group) = (lines(0), lines(7));
             let group: Vec<GroupLine> = bytemuck::pod_collect_to_vec(&group);
             Box::new(move || {
-                let mut products = Products([sums; ROWS]);
+                let mut products = Products::ZERO;
                 let rows = RowLines { bytes: black_box(&rows), stride: WIDTH };
-                kernel::multiply(simd, rows, &group, &mut products);
+                kernel::multiply(simd, &[Part { rows, group: &group }], &mut products);
                 black_box(&products);
             })
         }

@@ -170,13 +170,14 @@ impl<'a> IndexView<'a> {
         bytemuck::from_bytes(&line.0[LINE - size_of::<Facts>()..])
     }
 
-    /// Asks for what is known of `row` to be in the cache soon: all of it, or all but the low bytes of
-    /// levels behind the first.
+    /// Asks for high bytes of `row` and its facts to be in the cache soon, and for the low bytes of as many
+    /// levels.
     #[inline]
-    pub(crate) fn prefetch(&self, row: usize, all: bool) {
+    pub(crate) fn prefetch(&self, row: usize, low_levels: usize) {
         prefetch(self.front(row));
-        prefetch(self.deep(row));
-        if all {
+        let low = if low_levels == 0 { self.layout.lines()[0] } else { 0 };
+        prefetch(&self.deep(row)[low.min(self.layout.facts_line())..]);
+        if low_levels > 1 {
             prefetch(self.low(row));
         }
     }

@@ -5,7 +5,7 @@
 //! each thread and stays so, for nothing else in the process uses them.
 #![expect(unsafe_code, reason = "instructions that the standard library does not have")]
 
-use super::{GroupLine, Products, RowLines};
+use super::{GroupLine, Part, Products};
 use crate::simd::LINE;
 use std::arch::asm;
 use std::cell::Cell;
@@ -40,11 +40,8 @@ thread_local! {
     static IS_LAID_OUT: Cell<bool> = const { Cell::new(false) };
 }
 
-/// The caller holds a token of AMX, and has checked that rows have as many lines as the group.
-pub(super) fn multiply(rows: RowLines<'_>, group: &[GroupLine], sums: &mut Products) {
-    if group.is_empty() {
-        return;
-    }
+/// The caller holds a token of AMX, and has checked that rows have as many lines as groups.
+pub(super) fn multiply(parts: &[Part<'_>], sums: &mut Products) {
     IS_LAID_OUT.with(|is_laid_out| {
         if !is_laid_out.replace(true) {
             // SAFETY: the token stands for AMX, which the system lets this process use; the instruction
@@ -54,29 +51,39 @@ pub(super) fn multiply(rows: RowLines<'_>, group: &[GroupLine], sums: &mut Produ
             };
         }
     });
-    // SAFETY: each pass reads a line of 16 rows, which lie at equal distances, and one of the group, which
-    // is 16 times 64 bytes that follow each other; there are so many lines of both, and one at least. Sums
-    // are 16 times 64 bytes too. The registers are laid out for that on this thread, and hold nothing
-    // else.
+    // SAFETY: the registers are laid out on this thread, and nobody else uses them. That of the sums
+    // begins with zeros, not with what is in memory: to read what was just written were to wait for it.
+    unsafe { asm!("tilezero tmm0", options(nostack, nomem)) };
+    for Part { rows, group } in parts.iter().filter(|part| !part.group.is_empty()) {
+        // SAFETY: each pass reads a line of 16 rows, which lie at equal distances, and one of the group,
+        // which is 16 times 64 bytes that follow each other; there are so many lines of both, and one at
+        // least. The register of the sums goes on from part to part.
+        unsafe {
+            asm!(
+                "2:",
+                "tileloadd tmm1, [{rows} + {stride}]",
+                "tileloadd tmm2, [{group} + {width}]",
+                "tdpbusd tmm0, tmm1, tmm2",
+                "add {rows}, {width}",
+                "add {group}, {block}",
+                "dec {left}",
+                "jnz 2b",
+                width = in(reg) LINE,
+                stride = in(reg) rows.stride,
+                rows = inout(reg) rows.bytes.as_ptr() => _,
+                group = inout(reg) group.as_ptr() => _,
+                left = inout(reg) group.len() => _,
+                block = const size_of::<GroupLine>(),
+                options(nostack, readonly),
+            );
+        }
+    }
+    // SAFETY: sums are 16 times 64 bytes.
     unsafe {
         asm!(
-            "tileloadd tmm0, [{sums} + {width}]",
-            "2:",
-            "tileloadd tmm1, [{rows} + {stride}]",
-            "tileloadd tmm2, [{group} + {width}]",
-            "tdpbusd tmm0, tmm1, tmm2",
-            "add {rows}, {width}",
-            "add {group}, {block}",
-            "dec {left}",
-            "jnz 2b",
             "tilestored [{sums} + {width}], tmm0",
             sums = in(reg) sums.0.as_mut_ptr(),
             width = in(reg) LINE,
-            stride = in(reg) rows.stride,
-            rows = inout(reg) rows.bytes.as_ptr() => _,
-            group = inout(reg) group.as_ptr() => _,
-            left = inout(reg) group.len() => _,
-            block = const size_of::<GroupLine>(),
             options(nostack),
         );
     }

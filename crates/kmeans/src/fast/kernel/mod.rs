@@ -59,33 +59,49 @@ pub(super) type Sums32 = [i32; LANES];
 #[repr(align(64))]
 pub(super) struct Products(pub(super) [Sums32; ROWS]);
 
-/// Adds to `sums` the scalar products of [`ROWS`] rows with the centroids of a group, in as many lines as
-/// that has. All must fit 32 bits, or be of use modulo 2³².
+impl Products {
+    pub(super) const ZERO: Self = Self([[0; LANES]; ROWS]);
+}
+
+/// Lines of rows, and those of a group that they are multiplied with.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Part<'a> {
+    pub(super) rows: RowLines<'a>,
+    pub(super) group: &'a [GroupLine],
+}
+
+/// Makes `sums` the scalar products of [`ROWS`] rows with the centroids of a group, in all lines of all
+/// `parts` together. They must fit 32 bits.
 ///
 /// # Panics
-/// Where rows have fewer lines.
+/// Where rows have fewer lines than the group.
 #[inline]
-pub(super) fn multiply(simd: Simd, rows: RowLines<'_>, group: &[GroupLine], sums: &mut Products) {
-    let end = (ROWS - 1) * rows.stride + group.len() * LINE;
-    assert!(end <= rows.bytes.len(), "every line of centroids has one of every row");
+pub(super) fn multiply(simd: Simd, parts: &[Part<'_>], sums: &mut Products) {
+    for Part { rows, group } in parts {
+        let end = (ROWS - 1) * rows.stride + group.len() * LINE;
+        assert!(end <= rows.bytes.len(), "every line of centroids has one of every row");
+    }
     match simd.level() {
         #[cfg(target_arch = "x86_64")]
-        SimdLevel::Amx => amx::multiply(rows, group, sums),
+        SimdLevel::Amx => amx::multiply(parts, sums),
         #[cfg(target_arch = "x86_64")]
-        SimdLevel::Avx512 => x86::multiply_512(rows, group, sums),
+        SimdLevel::Avx512 => x86::multiply_512(parts, sums),
         #[cfg(target_arch = "x86_64")]
-        SimdLevel::Avx2 => x86::multiply_256(rows, group, sums),
-        _ => multiply_portable(rows, group, sums),
+        SimdLevel::Avx2 => x86::multiply_256(parts, sums),
+        _ => multiply_portable(parts, sums),
     }
 }
 
-fn multiply_portable(rows: RowLines<'_>, group: &[GroupLine], sums: &mut Products) {
-    for (line, group) in group.iter().enumerate() {
-        for (row, sums) in sums.0.iter_mut().enumerate() {
-            for (x, centroids) in rows.line(row, line).as_chunks::<FOUR>().0.iter().zip(group) {
-                for (sum, c) in sums.iter_mut().zip(centroids) {
-                    let products = x.iter().zip(c).map(|(&x, &c)| i32::from(x) * i32::from(c));
-                    *sum = sum.wrapping_add(products.sum());
+fn multiply_portable(parts: &[Part<'_>], sums: &mut Products) {
+    *sums = Products::ZERO;
+    for Part { rows, group } in parts {
+        for (line, group) in group.iter().enumerate() {
+            for (row, sums) in sums.0.iter_mut().enumerate() {
+                for (x, centroids) in rows.line(row, line).as_chunks::<FOUR>().0.iter().zip(group) {
+                    for (sum, c) in sums.iter_mut().zip(centroids) {
+                        let products = x.iter().zip(c).map(|(&x, &c)| i32::from(x) * i32::from(c));
+                        *sum = sum.wrapping_add(products.sum());
+                    }
                 }
             }
         }
@@ -123,8 +139,6 @@ pub(super) struct Stretch {
 pub(super) enum Then {
     /// The next stretch is added to it.
     GoOn,
-    /// So it is, to 256 times it.
-    GoOnTimes256,
     /// It is whole, and of this level.
     Take { level: usize },
 }
@@ -139,9 +153,11 @@ pub(super) struct Taken {
     pub(super) factors: Lanes,
 }
 
+/// Most stretches that are added up.
+const MOST: usize = 2;
+
 /// Adds to the `scores` of [`ROWS`] rows, `[row][lane]`, what products with a `group` come to, by
 /// `stretches`; `taken` has what is known of those sums that are, and `scales` rows' scales in each level.
-/// Whole sums must fit 32 bits; what is in between need not.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
 pub(super) fn add_stretches(
@@ -153,33 +169,20 @@ pub(super) fn add_stretches(
     scales: &[OfRows],
     scores: &mut [Lanes; ROWS],
 ) {
-    let mut sums = Products([[0; LANES]; ROWS]);
-    let mut taken = taken.iter();
-    for stretch in stretches {
+    let part = |stretch: &Stretch| {
         let RowLines { bytes, stride } = rows[stretch.source as usize];
         let rows = RowLines { bytes: &bytes[stretch.row_line * LINE..], stride };
-        multiply(simd, rows, &group[stretch.centroid_line..][..stretch.lines], &mut sums);
-        match stretch.then {
-            Then::GoOn => {}
-            Then::GoOnTimes256 => times_256(simd, &mut sums),
-            Then::Take { level } => {
-                let taken = taken.next().expect("every sum that is taken is known");
-                take(simd, &sums, taken, &scales[level], scores);
-                sums = Products([[0; LANES]; ROWS]);
-            }
-        }
-    }
-}
-
-#[inline]
-fn times_256(simd: Simd, sums: &mut Products) {
-    #[cfg(target_arch = "x86_64")]
-    if simd.level() >= SimdLevel::Avx512 {
-        return x86::times_256(sums);
-    }
-    let _ = simd;
-    for sum in sums.0.as_flattened_mut() {
-        *sum = sum.wrapping_mul(256);
+        Part { rows, group: &group[stretch.centroid_line..][..stretch.lines] }
+    };
+    let mut sums = Products::ZERO;
+    let whole = stretches.chunk_by(|stretch, _| stretch.then == Then::GoOn);
+    for (stretches, taken) in whole.zip(taken) {
+        let last = &stretches[stretches.len() - 1];
+        let Then::Take { level } = last.then else { unreachable!("the last sum is taken too") };
+        let parts: [Part<'_>; MOST] =
+            std::array::from_fn(|at| part(stretches.get(at).unwrap_or(last)));
+        multiply(simd, &parts[..stretches.len()], &mut sums);
+        take(simd, &sums, taken, &scales[level], scores);
     }
 }
 
@@ -292,7 +295,8 @@ fn range_portable(
     (low, high): (&mut Lanes, &mut Lanes),
 ) {
     for lane in 0..LANES {
-        let product = note.scale * moved.factors[lane] * sums[lane] as f32;
+        let sum = sums[lane].wrapping_add(moved.start[lane]) as f32;
+        let product = note.scale * moved.factors[lane] * sum;
         let score = kept[lane] + (moved.squares[lane] + product);
         let mut bound = moved.rounding[lane];
         bound += note.error * moved.errors[lane];
@@ -410,7 +414,7 @@ mod tests {
                     })
                 })
                 .collect();
-            // Sums of one stretch, of two, and of two of which one counts 256 times.
+            // Sums of one stretch and of two.
             let stretch = |source, row_line, centroid_line, then| {
                 Stretch { source, row_line, centroid_line, lines: count, then }
             };
@@ -418,8 +422,7 @@ mod tests {
                 stretch(Source::Front, 0, 0, Then::Take { level: 1 }),
                 stretch(Source::Deep, 0, count, Then::GoOn),
                 stretch(Source::Low, count, 0, Then::Take { level: 0 }),
-                stretch(Source::Low, count, count, Then::GoOnTimes256),
-                stretch(Source::Front, 0, 0, Then::Take { level: 1 }),
+                stretch(Source::Low, count, count, Then::Take { level: 1 }),
             ];
             let taken: [Taken; 3] =
                 std::array::from_fn(|i| Taken { start: integers(i), factors: lanes(9 + i) });
@@ -443,7 +446,7 @@ mod tests {
                     let sums = [
                         (dot(0), 1),
                         (dot(1) + dot(2), 0),
-                        (dot(3).wrapping_mul(256).wrapping_add(dot(4)), 1),
+                        (dot(3), 1),
                     ];
                     sums.iter().zip(&taken).fold(scores[row][lane], |score, (&(sum, level), taken)| {
                         let product = sum.wrapping_add(taken.start[lane]) as f32;
@@ -496,6 +499,7 @@ mod tests {
             let lanes = |first: usize| -> Lanes { std::array::from_fn(|lane| at(first + lane).1) };
             let sums: Sums32 = std::array::from_fn(|lane| at(lane).0);
             let moved = Movements {
+                start: std::array::from_fn(|lane| at(3 * lane + 1).0),
                 squares: lanes(1),
                 factors: lanes(2),
                 errors: lanes(3),

@@ -3,10 +3,7 @@
 
 use super::super::anchors::{Movements, Note};
 use super::super::planes::{Parts, PerLevel};
-use super::{
-    FOUR, GroupLine, LANES, Lanes, OfRows, Off, Products, ROWS, Reach, RowLines, Sums, Sums32,
-    Taken,
-};
+use super::{FOUR, LANES, Lanes, OfRows, Off, Part, Products, ROWS, Reach, Sums, Sums32, Taken};
 use std::arch::x86_64::{
     __m512, __m512i, _CMP_GT_OQ, _mm_loadu_si128, _mm_set1_epi32, _mm256_add_epi32,
     _mm256_cvtepi8_epi16, _mm256_cvtepu8_epi16, _mm256_madd_epi16, _mm256_setzero_si256,
@@ -14,51 +11,38 @@ use std::arch::x86_64::{
     _mm512_castps_pd as pairs, _mm512_cmp_ps_mask, _mm512_cvtepi32_ps, _mm512_dpbusd_epi32,
     _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mask_mov_ps, _mm512_maskz_compress_epi32,
     _mm512_mul_ps, _mm512_permutexvar_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setr_epi32,
-    _mm512_setzero_ps, _mm512_shuffle_f32x4, _mm512_slli_epi32, _mm512_storeu_ps,
+    _mm512_setzero_ps, _mm512_setzero_si512, _mm512_shuffle_f32x4, _mm512_storeu_ps,
     _mm512_storeu_si512, _mm512_sub_ps, _mm512_unpackhi_pd, _mm512_unpackhi_ps, _mm512_unpacklo_pd,
     _mm512_unpacklo_ps,
 };
 
-/// The caller holds a token of AVX-512, and has checked that rows have as many lines as the group.
+/// The caller holds a token of AVX-512, and has checked that rows have as many lines as groups.
 #[inline]
-pub(super) fn multiply_512(rows: RowLines<'_>, group: &[GroupLine], sums: &mut Products) {
+pub(super) fn multiply_512(parts: &[Part<'_>], sums: &mut Products) {
     // SAFETY: the token stands for AVX-512 F and VNNI; the caller has checked the rest.
-    unsafe { in_lanes_512(rows, group, sums) }
+    unsafe { in_lanes_512(parts, sums) }
 }
 
 /// # Safety
-/// Rows have as many lines as the group.
+/// Rows have as many lines as groups.
 #[target_feature(enable = "avx512f,avx512vnni")]
-unsafe fn in_lanes_512(rows: RowLines<'_>, group: &[GroupLine], sums: &mut Products) {
-    let mut found = sums.0.each_ref().map(|sums| load_signed(sums));
-    for (four, centroids) in group.as_flattened().iter().enumerate() {
-        // SAFETY: four bytes of 16 centroids are 64 bytes; no alignment is asked for.
-        let c = unsafe { _mm512_loadu_si512(centroids.as_ptr().cast()) };
-        for (row, found) in found.iter_mut().enumerate() {
-            // SAFETY: the group has a line of fours for each of the row.
-            let x = unsafe { rows.bytes.as_ptr().add(row * rows.stride + FOUR * four) };
-            // SAFETY: as above; no alignment is asked for.
-            let x = unsafe { x.cast::<i32>().read_unaligned() };
-            *found = _mm512_dpbusd_epi32(*found, _mm512_set1_epi32(x), c);
+unsafe fn in_lanes_512(parts: &[Part<'_>], sums: &mut Products) {
+    let mut found = [_mm512_setzero_si512(); ROWS];
+    for Part { rows, group } in parts {
+        for (four, centroids) in group.as_flattened().iter().enumerate() {
+            // SAFETY: four bytes of 16 centroids are 64 bytes; no alignment is asked for.
+            let c = unsafe { _mm512_loadu_si512(centroids.as_ptr().cast()) };
+            for (row, found) in found.iter_mut().enumerate() {
+                // SAFETY: the group has a line of fours for each of the row.
+                let x = unsafe { rows.bytes.as_ptr().add(row * rows.stride + FOUR * four) };
+                // SAFETY: as above; no alignment is asked for.
+                let x = unsafe { x.cast::<i32>().read_unaligned() };
+                *found = _mm512_dpbusd_epi32(*found, _mm512_set1_epi32(x), c);
+            }
         }
     }
     for (sums, found) in sums.0.iter_mut().zip(found) {
         store_signed(sums, found);
-    }
-}
-
-/// The caller holds a token of AVX-512.
-#[inline]
-pub(super) fn times_256(sums: &mut Products) {
-    // SAFETY: the token stands for AVX-512 F.
-    unsafe { times_256_512(sums) }
-}
-
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn times_256_512(sums: &mut Products) {
-    for sums in &mut sums.0 {
-        store_signed(sums, _mm512_slli_epi32::<8>(load_signed(sums)));
     }
 }
 
@@ -82,31 +66,33 @@ fn take_512(sums: &Products, taken: &Taken, scales: &OfRows, scores: &mut [Lanes
 
 /// The caller holds a token of AVX2.
 #[inline]
-pub(super) fn multiply_256(rows: RowLines<'_>, group: &[GroupLine], sums: &mut Products) {
+pub(super) fn multiply_256(parts: &[Part<'_>], sums: &mut Products) {
     // SAFETY: the token stands for AVX2.
-    unsafe { in_lanes_256(rows, group, sums) }
+    unsafe { in_lanes_256(parts, sums) }
 }
 
 /// Two rows at a time: the sums of each take four registers, in which those of two neighbouring
 /// coordinates stand apart till the end. Bytes are widened, because what multiplies them directly may
 /// overflow.
 #[target_feature(enable = "avx2")]
-fn in_lanes_256(rows: RowLines<'_>, group: &[GroupLine], sums: &mut Products) {
+fn in_lanes_256(parts: &[Part<'_>], sums: &mut Products) {
     for (first, sums) in (0..ROWS).step_by(2).zip(sums.0.as_chunks_mut::<2>().0) {
         let mut found = [[_mm256_setzero_si256(); 4]; 2];
-        for (line, group) in group.iter().enumerate() {
-            let rows = [rows.line(first, line), rows.line(first + 1, line)];
-            for (four, centroids) in group.iter().enumerate() {
-                let c = centroids.as_chunks::<4>().0;
-                // SAFETY: four bytes of four centroids are 16 bytes; no alignment is asked for.
-                let c = [0, 1, 2, 3].map(|i| unsafe {
-                    _mm256_cvtepi8_epi16(_mm_loadu_si128(c[i].as_ptr().cast()))
-                });
-                for (row, found) in rows.iter().zip(&mut found) {
-                    let x = i32::from_le_bytes(row.as_chunks::<FOUR>().0[four]);
-                    let x = _mm256_cvtepu8_epi16(_mm_set1_epi32(x));
-                    for (found, c) in found.iter_mut().zip(c) {
-                        *found = _mm256_add_epi32(*found, _mm256_madd_epi16(c, x));
+        for Part { rows, group } in parts {
+            for (line, group) in group.iter().enumerate() {
+                let rows = [rows.line(first, line), rows.line(first + 1, line)];
+                for (four, centroids) in group.iter().enumerate() {
+                    let c = centroids.as_chunks::<4>().0;
+                    // SAFETY: four bytes of four centroids are 16 bytes; no alignment is asked for.
+                    let c = [0, 1, 2, 3].map(|i| unsafe {
+                        _mm256_cvtepi8_epi16(_mm_loadu_si128(c[i].as_ptr().cast()))
+                    });
+                    for (row, found) in rows.iter().zip(&mut found) {
+                        let x = i32::from_le_bytes(row.as_chunks::<FOUR>().0[four]);
+                        let x = _mm256_cvtepu8_epi16(_mm_set1_epi32(x));
+                        for (found, c) in found.iter_mut().zip(c) {
+                            *found = _mm256_add_epi32(*found, _mm256_madd_epi16(c, x));
+                        }
                     }
                 }
             }
@@ -116,9 +102,7 @@ fn in_lanes_256(rows: RowLines<'_>, group: &[GroupLine], sums: &mut Products) {
                 let mut pairs = [[0_i32; 2]; 4];
                 // SAFETY: 8 numbers are 32 bytes, and no alignment is asked for.
                 unsafe { _mm256_storeu_si256(pairs.as_mut_ptr().cast(), found) };
-                for (sum, [a, b]) in sums.iter_mut().zip(pairs) {
-                    *sum = sum.wrapping_add(a).wrapping_add(b);
-                }
+                *sums = pairs.map(|[a, b]| a.wrapping_add(b));
             }
         }
     }
@@ -149,7 +133,8 @@ fn range_512(
     (low, high): (&mut Lanes, &mut Lanes),
 ) {
     let factors = _mm512_mul_ps(_mm512_set1_ps(note.scale), load(&moved.factors));
-    let product = _mm512_mul_ps(factors, _mm512_cvtepi32_ps(load_signed(sums)));
+    let sums = _mm512_add_epi32(load_signed(sums), load_signed(&moved.start));
+    let product = _mm512_mul_ps(factors, _mm512_cvtepi32_ps(sums));
     let score = _mm512_add_ps(load(kept), _mm512_add_ps(load(&moved.squares), product));
     let bound = [(note.error, &moved.errors), (note.tail, &moved.tails), (note.norm, &moved.norms)]
         .into_iter()
