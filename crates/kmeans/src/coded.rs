@@ -7,7 +7,7 @@
 //! functions on the IBM RISC System/6000 processor"). That this gives the same bits is not relied upon:
 //! whoever makes codes asks whether they do, of every row ([`CodedRows::stand_for`]).
 
-use crate::rows::Rows;
+use crate::rows::{RowIndex, Rows};
 use crate::simd::{Simd, SimdLevel, multiversion};
 
 /// Rows that are asked for the codes that are common.
@@ -124,6 +124,17 @@ pub(crate) fn value_of(code: u8, mean: f32, scale: f32, reciprocal: f32) -> f32 
     let quotient = shifted * reciprocal;
     let remainder = (-quotient).mul_add(scale, shifted);
     remainder.mul_add(reciprocal, quotient)
+}
+
+multiversion! {
+    /// The values of a row, into `values`, `[stride]`.
+    pub(crate) fn take_row = take_row_body(coded: &CodedRows<'_>, row: RowIndex, values: &mut [f32])
+}
+
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
+fn take_row_body<const B: usize>(coded: &CodedRows<'_>, row: RowIndex, values: &mut [f32]) {
+    coded.decode(coded.codes(row.get()), values);
 }
 
 multiversion! {

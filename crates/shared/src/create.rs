@@ -302,7 +302,7 @@ fn add_index(file: &mut NewMapping, layout: &Layout, index: &Index) -> IndexHead
         layout.section_mut(file, section).copy_from_slice(values);
     };
     write(Section::Basis, bytemuck::cast_slice(&index.basis));
-    write(Section::Front, &index.front);
+    write(Section::Front, bytemuck::cast_slice(&index.front));
     write(Section::Deep, bytemuck::cast_slice(&index.deep));
     write(Section::Low, bytemuck::cast_slice(&index.low));
     IndexHeader { layout: index.layout, unit: index.unit, defect: index.defect }

@@ -5,7 +5,7 @@
 //! 4096   sections, each at a multiple of 64: rows f32 [n, stride]; where rows are coded too, codes
 //!        u8 [n, stride] and what they stand for f32 [3, stride]; center f64 [stride],
 //!        spread f64 [n], spread_cumulative f64 [n], cutters f64 [limbs - 1];
-//!        where there is an index: basis f32, front u8, deep and low in blocks of 64 bytes
+//!        where there is an index: basis f32; front, deep and low in blocks of 64 bytes
 //! ```
 
 use bytemuck::{Pod, Zeroable};
@@ -163,7 +163,7 @@ impl Layout {
             bytes(shape.n, size_of::<f64>())?,
             bytes(limbs.checked_sub(1)?, size_of::<f64>())?,
             bytes(index.map_or(0, |index| index.basis_len()), size_of::<f32>())?,
-            index.map_or(0, |index| index.front_len()),
+            bytes(index.map_or(0, |index| index.front_len()), size_of::<Line>())?,
             bytes(index.map_or(0, |index| index.deep_len()), size_of::<Line>())?,
             bytes(index.map_or(0, |index| index.low_len()), size_of::<Line>())?,
         ];

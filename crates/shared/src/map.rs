@@ -76,7 +76,7 @@ impl SharedMap {
             unit,
             defect,
             basis: bytemuck::cast_slice(section(Section::Basis)),
-            front: section(Section::Front),
+            front: bytemuck::cast_slice(section(Section::Front)),
             deep: bytemuck::cast_slice(section(Section::Deep)),
             low: bytemuck::cast_slice(section(Section::Low)),
         })

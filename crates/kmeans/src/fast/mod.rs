@@ -26,6 +26,7 @@ mod stages;
 mod weigh;
 pub mod workloads;
 
+use crate::coded;
 use crate::data::Data;
 use crate::distance::{self, Nearest};
 use crate::exchange::Change;
@@ -205,6 +206,14 @@ struct Look<'l> {
     centroids: &'l [f64],
 }
 
+/// What the definition takes.
+#[derive(Debug, Default)]
+struct Room {
+    /// Of a row that is coded.
+    values: Vec<f32>,
+    distances: Vec<f64>,
+}
+
 impl Look<'_> {
     /// Decides all of `visits` by the definition, with room in `found`.
     fn decide_among_all(
@@ -221,17 +230,25 @@ impl Look<'_> {
     }
 
     /// Among `contenders`, ascending; any other centroid is farther than the nearest by at least
-    /// `others`. Leaves their `distances`.
+    /// `others`. Leaves their distances in `room`.
     fn decide_among(
         self,
         row: u32,
         contenders: &[u32],
         others: f32,
-        distances: &mut Vec<f64>,
+        Room { values, distances }: &mut Room,
         settled: &mut Settled<'_>,
     ) {
         let stride = self.data.rows.stride();
-        let values = self.data.rows.row(RowIndex::new(row as usize));
+        let at = RowIndex::new(row as usize);
+        let values = match &self.data.coded {
+            Some(coded) => {
+                values.resize(stride, 0.0);
+                coded::take_row(self.simd, coded, at, values);
+                values
+            }
+            None => self.data.rows.row(at),
+        };
         distance::to_some(self.simd, values, self.centroids, stride, contenders, distances);
         let far = (f64::INFINITY, 0);
         let (mut first, mut second, mut third) = (far, far, f64::INFINITY);

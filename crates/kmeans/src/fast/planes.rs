@@ -13,9 +13,6 @@ const PAIRWISE: usize = 256;
 /// How closely rows are looked at. Low bytes are never multiplied with low ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Depth {
-    /// High bytes of rows, and both of centroids in the first level: for rows of which nothing is known,
-    /// most of which no low byte would decide.
-    High,
     /// Both bytes of the first level, in which most of a centroid lies, and so does most of what a score
     /// is off by; high bytes of the others.
     Rough,
@@ -24,7 +21,7 @@ pub(super) enum Depth {
 }
 
 impl Depth {
-    pub(super) const ALL: [Self; 3] = [Self::High, Self::Rough, Self::Fine];
+    pub(super) const ALL: [Self; 2] = [Self::Rough, Self::Fine];
 }
 
 /// All coordinates of centroids, as bytes.
@@ -78,33 +75,31 @@ struct Products {
 
 impl Products {
     fn new(layout: &Layout, groups: usize, depth: Depth) -> Self {
-        let lines = layout.lines();
+        let all_lines = layout.lines();
         let all = layout.all_lines();
-        let mut stretches = Vec::new();
+        let (mut stretches, mut taken) = (Vec::new(), Vec::new());
         let mut first = 0;
-        for (level, &lines) in lines.iter().enumerate().take(layout.levels()) {
+        for (level, &lines) in all_lines.iter().enumerate().take(layout.levels()) {
             let [high, low] = match level {
                 0 => [(Source::Front, 0), (Source::Deep, 0)],
-                _ => [(Source::Deep, first), (Source::Low, first - layout.lines()[0])],
+                1 => [(Source::Front, all_lines[0]), (Source::Low, 0)],
+                _ => [(Source::Deep, all_lines[0]), (Source::Low, all_lines[1])],
             };
             let mut add = |(source, row_line), centroid_low: bool, then| {
                 let centroid_line = first + usize::from(centroid_low) * all;
                 stretches.push(Stretch { source, row_line, centroid_line, lines, then });
-            };
-            let take = Then::Take { level };
-            if level > 0 && depth != Depth::Fine {
-                add(high, false, take);
-            } else {
-                add(high, false, take);
-                add(high, true, if depth == Depth::High { take } else { Then::GoOn });
-                if depth != Depth::High {
-                    add(low, false, take);
+                if then == Then::Take {
+                    taken.push(Taken { level, ..Taken::default() });
                 }
+            };
+            add(high, false, Then::Take);
+            if level == 0 || depth == Depth::Fine {
+                add(high, true, Then::GoOn);
+                add(low, false, Then::Take);
             }
             first += lines;
         }
-        let taken = stretches.iter().filter(|stretch| matches!(stretch.then, Then::Take { .. }));
-        Self { taken: vec![Taken::default(); groups * taken.count()], stretches }
+        Self { taken: taken.repeat(groups), stretches }
     }
 
     /// What is known of the sums with one of so many groups.
@@ -127,10 +122,11 @@ impl Products {
             start = start.wrapping_sub(BIAS * sums_of_lines.iter().sum::<i32>());
             match stretch.then {
                 Then::GoOn => is_coarse = false,
-                Then::Take { level } => {
+                Then::Take => {
                     is_coarse &= stretch.centroid_line < line_sums.len() / 2;
                     let taken = taken.next().expect("there is room for all");
-                    let factor = if is_coarse { factors[level] } else { factors[level] / 256.0 };
+                    let factor = factors[taken.level];
+                    let factor = if is_coarse { factor } else { factor / 256.0 };
                     (taken.start[lane], taken.factors[lane]) = (start, factor);
                     (start, is_coarse) = (0, true);
                 }

@@ -5,8 +5,8 @@
 //! potential. The latter is a comparison, so intervals do: candidates are compared by their *gain*,
 //! the potential that they take away, `sum max(0, D² - d²)` over all rows. For that, every row's D²
 //! is kept as an interval (of its score, see [`super::judge`], with errors measured from the mean, so
-//! that rounds can be compared), and the candidates' distances are taken as intervals too: first by
-//! all rows' high bytes; where that does not tell the best, by both bytes of those rows that may gain
+//! that rounds can be compared), and the candidates' distances are taken as intervals too: first by a
+//! rough look at all rows; where that does not tell the best, by both bytes of those rows that may gain
 //! something, block by block, until it does; at last by the definition.
 //!
 //! # Rounding
@@ -28,6 +28,7 @@ use crate::random::RunRandom;
 use crate::rows::RowIndex;
 use crate::seeding::{Proposal, as_centroid, candidates_per_round, draw_by_cumulative_sum};
 use crate::simd::{Simd, multiversion};
+use std::ops::Range;
 
 /// Most clusters: more candidates a round, and the first centroid, would not fit a group.
 const MOST: usize = 1 << 19;
@@ -148,6 +149,14 @@ impl Round {
         let (tile, ranges) = (Tile::new(index), Ranges::new(planes.k));
         Self { planes, tile, ranges }
     }
+
+    /// The ranges of up to [`ROWS`] rows; asks for the `next` ones meanwhile.
+    fn look(&mut self, seeder: &Seeder<'_>, depth: Depth, rows: &[u32], next: &[u32]) -> &Ranges {
+        let Seeder { simd, index, .. } = *seeder;
+        let batch = Batch { rows, nearest: &MEAN[..rows.len()], next };
+        by_planes(simd, simd, index, &self.planes, depth, &batch, &mut self.tile, &mut self.ranges);
+        &self.ranges
+    }
 }
 
 impl<'a> Seeder<'a> {
@@ -232,9 +241,9 @@ impl<'a> Seeder<'a> {
         alive.retain(|&j| gains[j].high + margin >= most);
     }
 
-    /// Looks at all rows' high bytes, and takes the intervals of all candidates.
+    /// Takes the intervals of all candidates, of all rows.
     fn look_at_all(&mut self, drawn: &[RowIndex]) -> Vec<Gain> {
-        let n = self.data.rows.n();
+        let (n, simd) = (self.data.rows.n(), self.simd);
         // In the first round, nothing is known of the first centroid either.
         let unknown = usize::from(self.chosen.len() == 1);
         let mut centroids = self.centroids[..unknown * self.data.rows.stride()].to_vec();
@@ -247,13 +256,9 @@ impl<'a> Seeder<'a> {
         let mut gains = vec![Gain::default(); drawn.len()];
         let numbers: Vec<u32> = (0..n as u32).collect();
         for rows in numbers.chunks(ROWS) {
-            let Round { planes, tile, ranges } = &mut round;
-            let (simd, index) = (self.simd, self.index);
-            let done = rows[0] as usize + rows.len();
-            let next = &numbers[done..n.min(done + ROWS)];
-            let batch = Batch { rows, nearest: &MEAN[..rows.len()], next };
-            by_planes(simd, simd, index, planes, Depth::High, &batch, tile, ranges);
             let at = rows[0] as usize..rows[0] as usize + rows.len();
+            let next = &numbers[at.end..n.min(at.end + ROWS)];
+            let ranges = round.look(self, Depth::Rough, rows, next);
             if unknown > 0 {
                 take_range(ranges, 0, at.clone(), &mut self.nearest);
             }
@@ -262,15 +267,22 @@ impl<'a> Seeder<'a> {
             }
         }
         for (candidate, gain) in self.candidates.iter().zip(&mut gains) {
-            add_gain(self.simd, &self.nearest, candidate, 0..n, gain);
+            add_gain(simd, &self.nearest, candidate, 0..n, gain);
         }
         gains
+    }
+
+    /// Whether `row` may be nearer to one of these candidates than to what is chosen.
+    #[inline]
+    fn may_gain(&self, row: u32, mut candidates: impl Iterator<Item = usize>) -> bool {
+        let row = row as usize;
+        candidates.any(|j| self.nearest.high[row] > self.candidates[j].low[row])
     }
 
     /// Looks at both bytes of rows that candidates may gain something from, until only one candidate
     /// is `alive`, or all rows are done.
     fn look_closer(&mut self, drawn: &[RowIndex], mut gains: Vec<Gain>, alive: &mut Vec<usize>) {
-        let (n, simd, index) = (self.data.rows.n(), self.simd, self.index);
+        let (n, simd) = (self.data.rows.n(), self.simd);
         let mut centroids = self.centroids.clone();
         for &j in &*alive {
             centroids.extend(as_centroid(self.data, drawn[j]));
@@ -282,10 +294,8 @@ impl<'a> Seeder<'a> {
         for start in (0..n).step_by(BLOCK) {
             let block = start..n.min(start + BLOCK);
             open.clear();
-            open.extend(block.clone().map(|row| row as u32).filter(|&row| {
-                let row = row as usize;
-                alive.iter().any(|&j| self.nearest.high[row] > self.candidates[j].low[row])
-            }));
+            let rows = block.clone().map(|row| row as u32);
+            open.extend(rows.filter(|&row| self.may_gain(row, alive.iter().copied())));
             for &j in &*alive {
                 let mut gain = Gain::default();
                 add_gain(simd, &self.nearest, &self.candidates[j], block.clone(), &mut gain);
@@ -295,9 +305,7 @@ impl<'a> Seeder<'a> {
             for first in (0..open.len()).step_by(ROWS) {
                 let rows = &open[first..open.len().min(first + ROWS)];
                 let next = &open[first + rows.len()..open.len().min(first + 2 * ROWS)];
-                let batch = Batch { rows, nearest: &MEAN[..rows.len()], next };
-                let Round { planes, tile, ranges } = &mut round;
-                by_planes(simd, simd, index, planes, Depth::Fine, &batch, tile, ranges);
+                let ranges = round.look(self, Depth::Fine, rows, next);
                 for (i, &row) in rows.iter().enumerate() {
                     let row = row as usize;
                     let [mut low, mut high] = [f32::INFINITY; 2];
@@ -330,7 +338,7 @@ impl<'a> Seeder<'a> {
         let centroids: Vec<Vec<f64>> =
             alive.iter().map(|&j| as_centroid(self.data, drawn[j])).collect();
         for row in 0..self.data.rows.n() {
-            if !alive.iter().any(|&j| self.nearest.high[row] > self.candidates[j].low[row]) {
+            if !self.may_gain(row as u32, alive.iter().copied()) {
                 continue;
             }
             let row = RowIndex::new(row);
@@ -388,12 +396,7 @@ fn range_of(ranges: &Ranges, lane: usize, i: usize) -> (f32, f32) {
 }
 
 /// The ranges of a `lane` for `rows` into `intervals`.
-fn take_range(
-    ranges: &Ranges,
-    lane: usize,
-    rows: std::ops::Range<usize>,
-    intervals: &mut Intervals,
-) {
+fn take_range(ranges: &Ranges, lane: usize, rows: Range<usize>, intervals: &mut Intervals) {
     let lanes: [&Lanes; 2] = [&ranges.low.as_flattened()[lane], &ranges.high.as_flattened()[lane]];
     let lows = intervals.low[rows.clone()].iter_mut().zip(lanes[0]).zip(&ranges.slack);
     lows.for_each(|((low, found), slack)| *low = found - slack);
@@ -404,7 +407,7 @@ fn take_range(
 multiversion! {
     /// Adds what `candidate` gains from some `rows`.
     fn add_gain = add_gain_body(
-        nearest: &Intervals, candidate: &Intervals, rows: std::ops::Range<usize>, gain: &mut Gain,
+        nearest: &Intervals, candidate: &Intervals, rows: Range<usize>, gain: &mut Gain,
     )
 }
 
@@ -413,7 +416,7 @@ multiversion! {
 fn add_gain_body<const B: usize>(
     nearest: &Intervals,
     candidate: &Intervals,
-    rows: std::ops::Range<usize>,
+    rows: Range<usize>,
     gain: &mut Gain,
 ) {
     for (ends, others, sum) in [

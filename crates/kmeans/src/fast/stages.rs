@@ -7,7 +7,7 @@ use super::judge::{Ranges, Verdicts, judge, lead};
 use super::kernel::{LANES, ROWS};
 use super::planes::{Depth, Planes};
 use super::weigh::{Batch, Kept, MovedProducts, Tile, by_anchors, by_planes};
-use super::{Look, Settled};
+use super::{Look, Room, Settled};
 use crate::index::{Facts, IndexView};
 use crate::lloyd::Counters;
 use crate::rows::RowIndex;
@@ -46,7 +46,7 @@ pub(super) struct Stages {
     verdicts: Verdicts,
     pending: Pending,
     contenders: Vec<u32>,
-    distances: Vec<f64>,
+    room: Room,
 }
 
 /// Rows that are left to the definition, in their order.
@@ -94,7 +94,7 @@ impl Stages {
             verdicts: Verdicts::default(),
             pending: Pending::default(),
             contenders: Vec::with_capacity(k),
-            distances: Vec::with_capacity(k),
+            room: Room::default(),
             centroids,
         }
     }
@@ -194,7 +194,7 @@ impl Stages {
             }
             let (rows, next) = (rows_of(batch(2)), rows_of(batches.get(at + 2)));
             for &row in next.iter().skip(rows.len()) {
-                prefetch(index.front(row as usize));
+                prefetch(index.leading(row as usize));
                 anchors.prefetch(row);
             }
             let Some((slot, places)) = batch(2) else { continue };
@@ -273,20 +273,24 @@ impl Stages {
         &mut self,
         &mut Task { look, index, ref mut settled, ref mut counters }: &mut Task<'_, '_>,
     ) {
-        let Self { anchors, pending, contenders, distances, .. } = self;
+        let Self { anchors, pending, contenders, room, .. } = self;
         let (k, lanes) = (self.centroids.k, self.centroids.lanes);
         counters.by_definition += pending.rows.len() as u64;
         counters.add_read(pending.rows.len() * index.layout.d, size_of::<f32>());
         for (at, &PendingRow { row, best, most, distance }) in pending.rows.iter().enumerate() {
             if let Some(next) = pending.rows.get(at + 1) {
-                prefetch(look.data.rows.row(RowIndex::new(next.row as usize)));
+                match &look.data.coded {
+                    Some(coded) => prefetch(coded.codes(next.row as usize)),
+                    None => prefetch(look.data.rows.row(RowIndex::new(next.row as usize))),
+                }
             }
             let lows = &mut pending.lows[at * lanes..(at + 1) * lanes];
             let others = contenders_of(&lows[..k], best, most, contenders);
             let others = if others < f32::INFINITY { lead(others, distance) } else { others };
-            look.decide_among(row, contenders, others, distances, settled);
+            look.decide_among(row, contenders, others, room, settled);
             if let Some(anchors) = anchors.as_mut().filter(|_| !settled.is_first) {
                 let facts = index.facts(row as usize);
+                let distances = &room.distances;
                 let defined = Defined { labels: contenders, distances, unit: index.unit };
                 move_to_defined(&mut lows[..k], facts, most, best, &defined);
                 anchors.keep_defined(row, facts, lows, contenders);

@@ -458,7 +458,7 @@ proptest! {
                             simd, simd, &index, &planes, depth, &batch, &mut tile, &mut ranges,
                         );
                         let found = check(rows, &ranges, "planes");
-                        let kept = [5, 3, 6][depth as usize];
+                        let kept = [3, 6][depth as usize];
                         for (i, &row) in rows.iter().enumerate().filter(|&(_, &row)| way(row) == kept) {
                             let facts = index.facts(row as usize);
                             anchors.keep(row, facts, &ranges, i, found.best[i]);

@@ -2,10 +2,9 @@
 
 use super::anchors::{Anchors, Table};
 use super::judge::{self, BLOWN, LEAST, ROUNDING, Ranges};
-use super::kernel::{self, Off, Part, Products, ROWS, RowLines, Source};
-use super::planes::{Depth, GroupView, Planes};
-use crate::index::{Facts, IndexView, Layout, MAX_LEVELS};
-use crate::lines::Lines;
+use super::kernel::{self, Off, Part, Products, ROWS, RowLines, SUMS, Source};
+use super::planes::{Depth, Planes};
+use crate::index::{Facts, IndexView, Layout, Line, MAX_LEVELS};
 use crate::simd::{LINE, Simd, multiversion, prefetch};
 
 /// The instruction set, once more: for what is called from inside.
@@ -14,8 +13,8 @@ type Token = Simd;
 /// Products of up to [`ROWS`] rows with what centroids have moved. They are taken in steps with those of
 /// other rows between them, as each has to wait for the one before.
 pub(super) struct MovedProducts {
-    /// The rows' leading bytes, in whole lines for each.
-    front: Lines<u8>,
+    /// The rows' leading bytes.
+    leading: Vec<Line>,
     /// For each group of lanes.
     products: Vec<Products>,
 }
@@ -23,19 +22,19 @@ pub(super) struct MovedProducts {
 impl MovedProducts {
     pub(super) fn new(index: &IndexView<'_>, groups: usize) -> Self {
         Self {
-            front: Lines::zeros(ROWS * index.layout.lines()[0] * LINE),
+            leading: vec![Line::ZERO; ROWS * index.layout.lines()[0]],
             products: vec![Products::ZERO; groups],
         }
     }
 
     /// First, takes what is to be multiplied.
     pub(super) fn take(&mut self, simd: Simd, index: &IndexView<'_>, rows: &[u32]) {
-        take_front(simd, index, rows, &mut self.front);
+        take_leading(simd, index, rows, &mut self.leading);
     }
 
     /// Second, multiplies it.
     pub(super) fn multiply(&mut self, simd: Simd, table: &Table) {
-        let rows = RowLines { bytes: &self.front, stride: self.front.len() / ROWS };
+        let rows = row_lines(&self.leading, self.leading.len() / ROWS);
         for (group, products) in table.groups().zip(&mut self.products) {
             kernel::multiply(simd, &[Part { rows, group }], products);
         }
@@ -71,7 +70,7 @@ fn by_anchors_body<const B: usize>(
 ) {
     for (i, &row) in rows.iter().enumerate() {
         if let Some(&next) = next.get(i) {
-            prefetch(index.front(next as usize));
+            prefetch(index.leading(next as usize));
         }
         let note = anchors.note(row);
         let found = ranges.low_of_rows.iter_mut().zip(ranges.high_of_rows.iter_mut());
@@ -89,82 +88,82 @@ fn by_anchors_body<const B: usize>(
 multiversion! {
     /// Puts high bytes of the first level of up to [`ROWS`] rows into `front`, one behind another; those
     /// that are missing stay what they were before.
-    fn take_front = take_front_body(index: &IndexView<'_>, rows: &[u32], front: &mut [u8])
+    fn take_leading =
+        take_leading_body(index: &IndexView<'_>, rows: &[u32], leading: &mut [Line])
 }
 
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
-fn take_front_body<const B: usize>(index: &IndexView<'_>, rows: &[u32], front: &mut [u8]) {
-    let stride = front.len() / ROWS;
-    for (place, &row) in front.chunks_exact_mut(stride).zip(rows) {
-        put(place, index.front(row as usize));
+fn take_leading_body<const B: usize>(index: &IndexView<'_>, rows: &[u32], leading: &mut [Line]) {
+    let lines = leading.len() / ROWS;
+    for (place, &row) in leading.chunks_exact_mut(lines).zip(rows) {
+        place.copy_from_slice(index.leading(row as usize));
     }
 }
 
 /// What is looked at of up to [`ROWS`] rows: their bytes lie far apart in the index, so they are put one
 /// behind another.
 pub(super) struct Tile {
-    /// High bytes of the first level, in whole lines for each row; and so on.
-    front: Lines<u8>,
-    deep: Lines<u8>,
-    low: Lines<u8>,
+    front: Vec<Line>,
+    deep: Vec<Line>,
+    low: Vec<Line>,
+    /// Sums of their products.
+    sums: Box<[Products; SUMS]>,
 }
 
 impl Tile {
     pub(super) fn new(index: &IndexView<'_>) -> Self {
         let layout = index.layout;
-        let bytes = |lines| Lines::zeros(ROWS * lines * LINE);
+        let lines = |of_row| vec![Line::ZERO; ROWS * of_row];
         Self {
-            front: bytes(layout.lines()[0]),
-            deep: bytes(layout.deep_lines()),
-            low: bytes(layout.low_lines()),
+            front: lines(layout.front_lines()),
+            deep: lines(layout.deep_lines()),
+            low: lines(layout.low_lines()),
+            sums: Box::new([Products::ZERO; SUMS]),
         }
     }
 
-    /// Takes all that is looked at of up to [`ROWS`] rows in this `depth`.
+    /// Takes all that is looked at of up to [`ROWS`] rows in this `depth`; those that are missing stay
+    /// what they were before.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
-    fn take<const B: usize>(&mut self, index: &IndexView<'_>, depth: Depth, rows: &[u32]) {
-        take_front_body::<B>(index, rows, &mut self.front);
-        let (deep, low) = (index.layout.deep_lines() * LINE, index.layout.low_lines() * LINE);
-        for (i, &row) in rows.iter().enumerate() {
-            put(&mut self.deep[i * deep..], bytemuck::cast_slice(index.deep(row as usize)));
-            if depth == Depth::Fine {
-                put(&mut self.low[i * low..], bytemuck::cast_slice(index.low(row as usize)));
+    fn take(&mut self, index: &IndexView<'_>, depth: Depth, rows: &[u32]) {
+        let layout = index.layout;
+        let places = self.front.chunks_exact_mut(layout.front_lines());
+        for (place, &row) in places.zip(rows) {
+            place.copy_from_slice(index.front(row as usize));
+        }
+        let places = self.deep.chunks_exact_mut(layout.deep_lines());
+        for (place, &row) in places.zip(rows) {
+            place.copy_from_slice(index.deep(row as usize));
+        }
+        if depth == Depth::Fine && layout.low_lines() > 0 {
+            let places = self.low.chunks_exact_mut(layout.low_lines());
+            for (place, &row) in places.zip(rows) {
+                place.copy_from_slice(index.low(row as usize));
             }
         }
     }
 
-    /// All of the rows' bytes.
-    fn sources(&self) -> [RowLines<'_>; Source::COUNT] {
-        [&self.front, &self.deep, &self.low]
-            .map(|bytes| RowLines { bytes, stride: bytes.len() / ROWS })
+    /// All of the rows' bytes, and room for sums.
+    fn split(&mut self) -> ([RowLines<'_>; Source::COUNT], &mut [Products; SUMS]) {
+        let Self { front, deep, low, sums } = self;
+        let lines = [&*front, &*deep, &*low].map(|lines| row_lines(lines, lines.len() / ROWS));
+        (lines, sums)
     }
+}
+
+/// Lines of rows, so many of each.
+fn row_lines(lines: &[Line], of_row: usize) -> RowLines<'_> {
+    RowLines { bytes: bytemuck::cast_slice(lines), stride: of_row * LINE }
 }
 
 /// Bytes of rows that follow each other in the index, the first of which is `row`.
 fn sources<'a>(index: &IndexView<'a>, row: usize) -> [RowLines<'a>; Source::COUNT] {
     let layout = index.layout;
-    let (front, deep, low) = (layout.widths[0], layout.deep_lines(), layout.low_lines());
-    [
-        RowLines { bytes: &index.front[row * front..], stride: front },
-        RowLines { bytes: bytemuck::cast_slice(&index.deep[row * deep..]), stride: deep * LINE },
-        RowLines { bytes: bytemuck::cast_slice(&index.low[row * low..]), stride: low * LINE },
-    ]
-}
-
-/// Puts `bytes` where `place` begins, in whole lines; where they do not fill the last, centroids have
-/// zeros.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
-fn put(place: &mut [u8], bytes: &[u8]) {
-    let (lines, rest) = bytes.as_chunks::<LINE>();
-    for (place, line) in place.as_chunks_mut::<LINE>().0.iter_mut().zip(lines) {
-        *place = *line;
-    }
-    if !rest.is_empty() {
-        place[lines.len() * LINE..][..rest.len()].copy_from_slice(rest);
-    }
+    let (front, deep, low) = (layout.front_lines(), layout.deep_lines(), layout.low_lines());
+    [(index.front, front), (index.deep, deep), (index.low, low)]
+        .map(|(lines, of_row)| row_lines(&lines[row * of_row..], of_row))
 }
 
 /// Up to [`ROWS`] rows that are looked at together.
@@ -196,18 +195,13 @@ fn by_planes_body<const B: usize>(
     ranges: &mut Ranges,
 ) {
     let (first, last) = (rows[0] as usize, rows[rows.len() - 1] as usize);
-    // Ascending rows without a gap need no tile, where their lines are whole.
+    // Ascending rows without a gap need no tile.
     let are_neighbours = rows.len() == ROWS && last == first + ROWS - 1 && rows.is_sorted();
-    let sources = if are_neighbours && index.layout.widths[0].is_multiple_of(LINE) {
-        sources(index, first)
+    let (sources, sums) = if are_neighbours {
+        (sources(index, first), &mut *tile.sums)
     } else {
-        tile.take::<B>(index, depth, rows);
-        tile.sources()
-    };
-    let low_levels = match depth {
-        Depth::High => 0,
-        Depth::Rough => 1,
-        Depth::Fine => MAX_LEVELS,
+        tile.take(index, depth, rows);
+        tile.split()
     };
     let mut scales = [[0.0; ROWS]; MAX_LEVELS];
     for (i, &row) in rows.iter().enumerate() {
@@ -216,13 +210,13 @@ fn by_planes_body<const B: usize>(
         }
     }
     for (group, scores) in ranges.low_of_rows.iter_mut().enumerate() {
-        let GroupView { bytes, stretches, taken, squares } = planes.group(group, depth);
-        *scores = [*squares; ROWS];
-        kernel::add_stretches(simd, stretches, &sources, bytes, taken, &scales, scores);
+        let group = planes.group(group, depth);
+        *scores = [*group.squares; ROWS];
+        kernel::add_stretches(simd, &group, &sources, &scales, sums, scores);
     }
     for (i, (&row, &nearest)) in rows.iter().zip(nearest).enumerate() {
         if let Some(&next) = next.get(i) {
-            index.prefetch(next as usize, low_levels);
+            index.prefetch(next as usize, depth == Depth::Fine);
         }
         let facts = index.facts(row as usize);
         let point = planes.reference(nearest);
@@ -255,10 +249,6 @@ fn off(facts: &Facts, layout: &Layout, depth: Depth) -> Off {
         lows: [0.0; MAX_LEVELS],
         outside: by(facts.outside),
     };
-    if depth == Depth::High {
-        off.errors[0] = by(facts.front_error);
-        return off;
-    }
     // Low bytes are what high ones are off by, but for what both are.
     off.lows[0] = by(facts.front_error + facts.errors[0]);
     if depth == Depth::Fine {

@@ -103,8 +103,10 @@ impl Layout {
         // index itself.
         let square = d.saturating_mul(d.next_multiple_of(PANEL)).saturating_mul(2);
         let first = sample.saturating_mul(3).saturating_add(square);
-        let lines = self.deep_len().saturating_add(self.low_len());
-        let index = lines.saturating_mul(LINE).saturating_add(self.front_len());
+        let lines = [self.deep_len(), self.low_len()]
+            .into_iter()
+            .fold(self.front_len(), usize::saturating_add);
+        let index = lines.saturating_mul(LINE);
         let then = sample.saturating_add(index.div_ceil(size_of::<f32>()));
         let values = first.max(then).saturating_add(vectors.saturating_mul(3));
         (values as u64).saturating_mul(size_of::<f32>() as u64)
@@ -138,34 +140,13 @@ impl Layout {
         self.d.saturating_mul(self.components.next_multiple_of(PANEL))
     }
 
-    /// Length of `IndexView::front`.
-    #[must_use]
-    pub fn front_len(&self) -> usize {
-        self.n.saturating_mul(self.widths[0])
-    }
-
     /// Lines that bytes of each level take; in the second, with facts.
     pub(crate) fn lines(&self) -> [usize; MAX_LEVELS] {
         let mut lines = self.widths.map(|width| width.div_ceil(LINE));
         if self.widths[1] > 0 {
-            lines[1] = self.lines_to_facts();
+            lines[1] = (self.widths[1] + size_of::<Facts>()).div_ceil(LINE);
         }
         lines
-    }
-
-    /// Lines that the second level takes, with facts behind it.
-    fn lines_to_facts(&self) -> usize {
-        (self.widths[1] + size_of::<Facts>()).div_ceil(LINE)
-    }
-
-    /// The line of `IndexView::deep` that ends with facts: they stand behind the second level or, where
-    /// there is none, behind the low bytes of the first.
-    pub(super) fn facts_line(&self) -> usize {
-        let lines = match self.widths[1] {
-            0 => (self.widths[0] + size_of::<Facts>()).div_ceil(LINE),
-            _ => self.lines()[0] + self.lines_to_facts(),
-        };
-        lines - 1
     }
 
     /// Lines that high bytes of all levels take.
@@ -173,11 +154,27 @@ impl Layout {
         self.lines().iter().sum()
     }
 
-    /// Lines that a row takes in `IndexView::deep`: low bytes of the first level, high ones of those
-    /// behind it, and facts.
+    /// Lines that a row takes in `IndexView::front`: high bytes of the first two levels, and facts at the
+    /// end of the last line.
+    #[must_use]
+    pub fn front_lines(&self) -> usize {
+        match self.widths[1] {
+            0 => (self.widths[0] + size_of::<Facts>()).div_ceil(LINE),
+            _ => self.lines()[..2].iter().sum(),
+        }
+    }
+
+    /// Length of `IndexView::front`.
+    #[must_use]
+    pub fn front_len(&self) -> usize {
+        self.n.saturating_mul(self.front_lines())
+    }
+
+    /// Lines that a row takes in `IndexView::deep`: low bytes of the first level, and high ones of the
+    /// third.
     #[must_use]
     pub fn deep_lines(&self) -> usize {
-        self.facts_line() + 1 + self.lines()[2]
+        self.lines()[0] + self.lines()[2]
     }
 
     /// Length of `IndexView::deep`.

@@ -12,11 +12,11 @@
 //! `V^T w` are cut into up to [`MAX_LEVELS`] *levels*, leading ones first, and each level is rounded
 //! to 16-bit multiples `q` of a scale of its own. These are kept as two bytes, `q = 256 high + low`:
 //! the high bytes alone are coordinates with an error of about 1 %, at half the bytes and, with what
-//! processors have for bytes, half the work. The high bytes of the first level stand apart
-//! ([`IndexView::front`](field@IndexView::front)), so that looking at leading coordinates alone reads
-//! nothing else. Then come, together, the low bytes of the first level, the high ones of the others, and
-//! what bounds need of a row ([`Facts`]): all that a closer look reads. The other low bytes, which few
-//! rows need, stand apart again.
+//! processors have for bytes, half the work. The high bytes of the first two levels stand together, with
+//! what bounds need of a row ([`Facts`]), so that looking at leading coordinates reads nothing else
+//! ([`IndexView::front`](field@IndexView::front)). Then come, together, the low bytes of the first level
+//! and the high ones of the third: what else a closer look reads. The other low bytes, which few rows
+//! need, stand apart again.
 //!
 //! # How far it is from the truth
 //!
@@ -68,11 +68,11 @@ pub struct Index {
     pub defect: f64,
     /// The basis, packed.
     pub basis: Vec<f32>,
-    /// High bytes of the first level.
-    pub front: Vec<u8>,
-    /// Its low bytes, high ones of the levels behind it, and facts.
+    /// High bytes of the first two levels, and facts.
+    pub front: Vec<Line>,
+    /// Low bytes of the first level, high ones of the third.
     pub deep: Vec<Line>,
-    /// The low bytes of those.
+    /// The low bytes of the second and the third.
     pub low: Vec<Line>,
 }
 
@@ -87,10 +87,10 @@ pub struct IndexView<'a> {
     pub defect: f64,
     /// `V`, in panels of 64 columns: `[components / 64, d, 64]`, padded with zeros.
     pub basis: &'a [f32],
-    /// High bytes of rows' first level, `[n, widths[0]]`, each from -128 to 127, with 128 added.
-    pub front: &'a [u8],
-    /// Of each row, the low bytes of the first level, and the high ones of all levels behind it, each
-    /// level in whole lines; at the end of the second level, or in a line of their own, its [`Facts`].
+    /// Of each row, the high bytes of the first two levels, each in whole lines, from -128 to 127, with 128
+    /// added; at the end of the last line, its [`Facts`].
+    pub front: &'a [Line],
+    /// The low bytes of the first level, and the high ones of the third, in whole lines too.
     pub deep: &'a [Line],
     /// The low bytes of the levels behind the first, in the same lines.
     pub low: &'a [Line],
@@ -100,6 +100,10 @@ pub struct IndexView<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C, align(64))]
 pub struct Line(pub(crate) [u8; LINE]);
+
+impl Line {
+    pub(crate) const ZERO: Self = Self([0; LINE]);
+}
 
 /// What is known of a row besides its coordinates: bounds of norms, in units.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Pod, Zeroable)]
@@ -137,16 +141,22 @@ impl Facts {
 }
 
 impl<'a> IndexView<'a> {
+    /// The high bytes of `row` in the first two levels, and its facts.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
+    pub(crate) fn front(&self, row: usize) -> &'a [Line] {
+        let lines = self.layout.front_lines();
+        &self.front[row * lines..][..lines]
+    }
+
     /// The high bytes of `row` in the first level.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
-    pub(crate) fn front(&self, row: usize) -> &'a [u8] {
-        let width = self.layout.widths[0];
-        &self.front[row * width..][..width]
+    pub(crate) fn leading(&self, row: usize) -> &'a [Line] {
+        &self.front(row)[..self.layout.lines()[0]]
     }
 
-    /// Its low bytes in this level, and the high ones in those behind it, in whole lines, and what stands
-    /// behind them.
+    /// Its low bytes in the first level, and the high ones in the third.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
     pub(crate) fn deep(&self, row: usize) -> &'a [Line] {
@@ -166,18 +176,17 @@ impl<'a> IndexView<'a> {
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
     pub(crate) fn facts(&self, row: usize) -> &'a Facts {
-        let line = &self.deep(row)[self.layout.facts_line()];
+        let line = self.front(row).last().expect("facts stand in a line");
         bytemuck::from_bytes(&line.0[LINE - size_of::<Facts>()..])
     }
 
-    /// Asks for high bytes of `row` and its facts to be in the cache soon, and for the low bytes of as many
-    /// levels.
+    /// Asks for what is known of `row` to be in the cache soon: all of it, or all but the low bytes of
+    /// levels behind the first.
     #[inline]
-    pub(crate) fn prefetch(&self, row: usize, low_levels: usize) {
+    pub(crate) fn prefetch(&self, row: usize, all: bool) {
         prefetch(self.front(row));
-        let low = if low_levels == 0 { self.layout.lines()[0] } else { 0 };
-        prefetch(&self.deep(row)[low.min(self.layout.facts_line())..]);
-        if low_levels > 1 {
+        prefetch(self.deep(row));
+        if all {
             prefetch(self.low(row));
         }
     }
@@ -210,24 +219,23 @@ impl Index {
             unit,
             defect,
             basis: gemm::pack_transposed(&vectors, &columns, d),
-            front: vec![0; layout.front_len()],
-            deep: vec![Line([0; LINE]); layout.deep_len()],
-            low: vec![Line([0; LINE]); layout.low_len()],
+            front: vec![Line::ZERO; layout.front_len()],
+            deep: vec![Line::ZERO; layout.deep_len()],
+            low: vec![Line::ZERO; layout.low_len()],
         };
         let part = n.div_ceil(threads.max(1));
         let Index { basis, front, deep, low, .. } = &mut index;
-        let (mut deep, mut low) = (deep.as_mut_slice(), low.as_mut_slice());
-        let mut front = front.as_mut_slice();
+        let [mut front, mut deep, mut low] = [front, deep, low].map(Vec::as_mut_slice);
         let basis = &*basis;
         side_by_side((0..n).step_by(part).map(|start| {
             let count = part.min(n - start);
             let parts = Parts {
                 front: front
-                    .split_off_mut(..count * layout.widths[0])
-                    .expect("each row has coordinates"),
+                    .split_off_mut(..count * layout.front_lines())
+                    .expect("each row has facts"),
                 deep: deep
                     .split_off_mut(..count * layout.deep_lines())
-                    .expect("each row has facts"),
+                    .expect("each row has coordinates"),
                 low: low
                     .split_off_mut(..count * layout.low_lines())
                     .expect("each row has low bytes"),

@@ -65,7 +65,7 @@ pub(super) struct Rotation<'a> {
 
 /// What belongs to some rows.
 pub(super) struct Parts<'a> {
-    pub(super) front: &'a mut [u8],
+    pub(super) front: &'a mut [Line],
     pub(super) deep: &'a mut [Line],
     pub(super) low: &'a mut [Line],
 }
@@ -77,7 +77,8 @@ impl Rotation<'_> {
         const BLOCK: usize = 96;
         let Parts { front, deep, low } = parts;
         let (deep_lines, low_lines) = (self.layout.deep_lines(), self.layout.low_lines());
-        let Layout { d, widths, .. } = self.layout;
+        let front_lines = self.layout.front_lines();
+        let d = self.layout.d;
         let width = self.basis.len() / d;
         let mut block = vec![0.0; BLOCK * d];
         let mut product = vec![0.0; BLOCK * width];
@@ -91,7 +92,7 @@ impl Rotation<'_> {
             for (row, product) in product.chunks_exact(width).enumerate() {
                 let at = start + row - rows.start;
                 let own = Parts {
-                    front: &mut front[at * widths[0]..][..widths[0]],
+                    front: &mut front[at * front_lines..][..front_lines],
                     deep: &mut deep[at * deep_lines..][..deep_lines],
                     low: &mut low[at * low_lines..][..low_lines],
                 };
@@ -103,29 +104,26 @@ impl Rotation<'_> {
     /// Writes the coordinates and facts of a `row`, of which `product` is the product with the basis.
     fn write(&self, row: usize, product: &[f32], parts: Parts<'_>) {
         let Parts { front, deep, low } = parts;
-        let [deep, low]: [&mut [u8]; 2] = [deep, low].map(bytemuck::cast_slice_mut);
+        let [front, deep, low]: [&mut [u8]; 3] = [front, deep, low].map(bytemuck::cast_slice_mut);
         let mut found = [Quantised::default(); MAX_LEVELS];
         let mut squares = [0.0; MAX_LEVELS];
         // Where there is nothing, bytes are 0 with the bias.
         for bytes in [&mut *front, deep, low] {
             bytes.fill(BIAS as u8);
         }
-        let lines = self.layout.lines();
-        let (front_low, behind) = deep.split_at_mut(lines[0] * LINE);
-        let mut start = 0;
+        let [first, second, _] = self.layout.lines().map(|lines| lines * LINE);
         for (level, at) in self.layout.columns().into_iter().enumerate() {
             let values = &product[at];
-            let (high, low) = if level == 0 {
-                (&mut *front, &mut *front_low)
-            } else {
-                (&mut behind[start..], &mut low[start..])
+            let (high, low) = match level {
+                0 => (&mut *front, &mut *deep),
+                1 => (&mut front[first..], &mut *low),
+                _ => (&mut deep[first..], &mut low[second..]),
             };
             found[level] = quantise(values, |at, value, rest| {
                 high[at] = (value + BIAS) as u8;
                 low[at] = (rest + BIAS) as u8;
             });
             squares[level] = values.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
-            start += if level == 0 { 0 } else { lines[level] * LINE };
         }
         let norm = self.data.spread[row].sqrt() * self.unit * (1.0 + 1e-9);
         let rotation = self.defect * (1.0 + self.defect) * norm
@@ -147,7 +145,8 @@ impl Rotation<'_> {
             outside: up(outside.sqrt() * (1.0 + 1e-9)),
             front_error: bound(found[0].square_error),
         };
-        let end = (self.layout.facts_line() + 1) * LINE;
-        deep[end - size_of::<Facts>()..end].copy_from_slice(bytemuck::bytes_of(&known));
+        let (_, facts) =
+            front.split_last_chunk_mut::<{ size_of::<Facts>() }>().expect("there is room");
+        facts.copy_from_slice(bytemuck::bytes_of(&known));
     }
 }

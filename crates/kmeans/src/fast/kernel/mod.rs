@@ -15,7 +15,7 @@ mod amx;
 mod x86;
 
 use super::anchors::{Movements, Note};
-use super::planes::{Parts, PerLevel};
+use super::planes::{GroupView, Parts, PerLevel};
 use crate::index::MAX_LEVELS;
 use crate::simd::{LINE, Simd, SimdLevel};
 
@@ -111,11 +111,11 @@ fn multiply_portable(parts: &[Part<'_>], sums: &mut Products) {
 /// Which bytes of rows are multiplied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Source {
-    /// High ones of the first level.
+    /// High ones of the first two levels.
     Front,
-    /// Its low ones, and high ones of the levels behind it.
+    /// Low ones of the first, high ones of the third.
     Deep,
-    /// The low ones of those.
+    /// Low ones of the second and the third.
     Low,
 }
 
@@ -139,8 +139,8 @@ pub(super) struct Stretch {
 pub(super) enum Then {
     /// The next stretch is added to it.
     GoOn,
-    /// It is whole, and of this level.
-    Take { level: usize },
+    /// It is whole.
+    Take,
 }
 
 /// What is known of whole sums with a group of centroids beforehand.
@@ -149,55 +149,67 @@ pub(super) enum Then {
 pub(super) struct Taken {
     /// What takes out that rows' bytes have 128 added.
     pub(super) start: Sums32,
-    /// What the sums count for in scores, but for a row's scale.
+    /// What the sums count for in scores, but for a row's scale
     pub(super) factors: Lanes,
+    /// in this level.
+    pub(super) level: usize,
 }
 
 /// Most stretches that are added up.
 const MOST: usize = 2;
 
-/// Adds to the `scores` of [`ROWS`] rows, `[row][lane]`, what products with a `group` come to, by
-/// `stretches`; `taken` has what is known of those sums that are, and `scales` rows' scales in each level.
+/// Most whole sums: of high bytes in each level, and with low ones.
+pub(super) const SUMS: usize = 2 * MAX_LEVELS;
+
+/// Adds to the `scores` of [`ROWS`] rows, `[row][lane]`, what products with a `group` come to; `scales`
+/// are rows' scales in each level. All are multiplied before any is used, in `sums`, so that none has to be waited for.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
 pub(super) fn add_stretches(
     simd: Simd,
-    stretches: &[Stretch],
+    group: &GroupView<'_>,
     rows: &[RowLines<'_>; Source::COUNT],
-    group: &[GroupLine],
-    taken: &[Taken],
     scales: &[OfRows],
+    sums: &mut [Products; SUMS],
     scores: &mut [Lanes; ROWS],
 ) {
+    let &GroupView { bytes: group, stretches, taken, .. } = group;
     let part = |stretch: &Stretch| {
         let RowLines { bytes, stride } = rows[stretch.source as usize];
         let rows = RowLines { bytes: &bytes[stretch.row_line * LINE..], stride };
         Part { rows, group: &group[stretch.centroid_line..][..stretch.lines] }
     };
-    let mut sums = Products::ZERO;
     let whole = stretches.chunk_by(|stretch, _| stretch.then == Then::GoOn);
-    for (stretches, taken) in whole.zip(taken) {
+    for (stretches, sums) in whole.zip(&mut *sums) {
         let last = &stretches[stretches.len() - 1];
-        let Then::Take { level } = last.then else { unreachable!("the last sum is taken too") };
         let parts: [Part<'_>; MOST] =
             std::array::from_fn(|at| part(stretches.get(at).unwrap_or(last)));
-        multiply(simd, &parts[..stretches.len()], &mut sums);
-        take(simd, &sums, taken, &scales[level], scores);
+        multiply(simd, &parts[..stretches.len()], sums);
     }
+    take(simd, &sums[..taken.len()], taken, scales, scores);
 }
 
 /// Adds to `scores`, `[row][lane]`, what whole `sums` count for.
 #[inline]
-fn take(simd: Simd, sums: &Products, taken: &Taken, scales: &OfRows, scores: &mut [Lanes; ROWS]) {
+fn take(
+    simd: Simd,
+    sums: &[Products],
+    taken: &[Taken],
+    scales: &[OfRows],
+    scores: &mut [Lanes; ROWS],
+) {
     #[cfg(target_arch = "x86_64")]
     if simd.level() >= SimdLevel::Avx512 {
         return x86::take(sums, taken, scales, scores);
     }
     let _ = simd;
-    for ((sums, scores), scale) in sums.0.iter().zip(scores).zip(scales) {
-        for lane in 0..LANES {
-            let product = sums[lane].wrapping_add(taken.start[lane]) as f32;
-            scores[lane] += scale * taken.factors[lane] * product;
+    for (row, scores) in scores.iter_mut().enumerate() {
+        for (sums, taken) in sums.iter().zip(taken) {
+            let scale = scales[taken.level][row];
+            for (lane, score) in scores.iter_mut().enumerate() {
+                let product = sums.0[row][lane].wrapping_add(taken.start[lane]) as f32;
+                *score += scale * taken.factors[lane] * product;
+            }
         }
     }
 }
@@ -419,13 +431,16 @@ mod tests {
                 Stretch { source, row_line, centroid_line, lines: count, then }
             };
             let stretches = [
-                stretch(Source::Front, 0, 0, Then::Take { level: 1 }),
+                stretch(Source::Front, 0, 0, Then::Take),
                 stretch(Source::Deep, 0, count, Then::GoOn),
-                stretch(Source::Low, count, 0, Then::Take { level: 0 }),
-                stretch(Source::Low, count, count, Then::Take { level: 1 }),
+                stretch(Source::Low, count, 0, Then::Take),
+                stretch(Source::Low, count, count, Then::Take),
             ];
-            let taken: [Taken; 3] =
-                std::array::from_fn(|i| Taken { start: integers(i), factors: lanes(9 + i) });
+            let taken: [Taken; 3] = std::array::from_fn(|i| Taken {
+                start: integers(i),
+                factors: lanes(9 + i),
+                level: [1, 0, 1][i],
+            });
             let scales = [lanes(1), lanes(2)];
             let scores: [Lanes; ROWS] = std::array::from_fn(|row| lanes(3 + row));
             let dot = |source: Source, row_line, centroid_line: usize, row: usize, lane: usize| {
@@ -455,8 +470,14 @@ mod tests {
                 })
             });
             for simd in available() {
-                let mut found = scores;
-                add_stretches(simd, &stretches, &rows, &group, &taken, &scales, &mut found);
+                let (mut found, mut sums) = (scores, [Products([[7; LANES]; ROWS]); SUMS]);
+                let group = GroupView {
+                    bytes: &group,
+                    stretches: &stretches,
+                    taken: &taken,
+                    squares: &lanes(0),
+                };
+                add_stretches(simd, &group, &rows, &scales, &mut sums, &mut found);
                 for (found, expected) in found.iter().zip(&expected) {
                     let (found, expected) = (found.map(f32::to_bits), expected.map(f32::to_bits));
                     prop_assert_eq!(found, expected, "{:?}", simd);

@@ -48,19 +48,35 @@ unsafe fn in_lanes_512(parts: &[Part<'_>], sums: &mut Products) {
 
 /// The caller holds a token of AVX-512.
 #[inline]
-pub(super) fn take(sums: &Products, taken: &Taken, scales: &OfRows, scores: &mut [Lanes; ROWS]) {
+pub(super) fn take(
+    sums: &[Products],
+    taken: &[Taken],
+    scales: &[OfRows],
+    scores: &mut [Lanes; ROWS],
+) {
     // SAFETY: the token stands for AVX-512 F.
     unsafe { take_512(sums, taken, scales, scores) }
 }
 
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn take_512(sums: &Products, taken: &Taken, scales: &OfRows, scores: &mut [Lanes; ROWS]) {
-    let (start, factors) = (load_signed(&taken.start), load(&taken.factors));
-    for ((sums, scores), &scale) in sums.0.iter().zip(scores).zip(scales) {
-        let product = _mm512_cvtepi32_ps(_mm512_add_epi32(load_signed(sums), start));
-        let factors = _mm512_mul_ps(_mm512_set1_ps(scale), factors);
-        store(scores, _mm512_add_ps(load(scores), _mm512_mul_ps(factors, product)));
+fn take_512(sums: &[Products], taken: &[Taken], scales: &[OfRows], scores: &mut [Lanes; ROWS]) {
+    // Half of the rows at a time stay in registers.
+    for first in [0, ROWS / 2] {
+        let mut found: [__m512; ROWS / 2] = std::array::from_fn(|row| load(&scores[first + row]));
+        for (sums, taken) in sums.iter().zip(taken) {
+            let (start, factors) = (load_signed(&taken.start), load(&taken.factors));
+            let scales = &scales[taken.level];
+            for (row, found) in found.iter_mut().enumerate() {
+                let sums = _mm512_add_epi32(load_signed(&sums.0[first + row]), start);
+                let factors = _mm512_mul_ps(_mm512_set1_ps(scales[first + row]), factors);
+                let product = _mm512_mul_ps(factors, _mm512_cvtepi32_ps(sums));
+                *found = _mm512_add_ps(*found, product);
+            }
+        }
+        for (scores, found) in scores[first..].iter_mut().zip(found) {
+            store(scores, found);
+        }
     }
 }
 
