@@ -50,7 +50,7 @@ impl Need {
         let shape = Shape { n, d };
         // What a few columns take while they are looked at, and statistics of 16 bytes a row.
         let statistics = PREPARING_BASE.saturating_add((n as u64).saturating_mul(16));
-        let index_built = index.map_or(0, |index| index.bytes_to_build());
+        let plan = index.map_or(0, |index| index.bytes_to_plan());
         // Per row labels, distances, bounds, what seeding knows of candidates and, for lanes of sixteen
         // centroids, kept scores; per centroid its sums, means and what the engine makes of it.
         let lanes = u64::from(config.k_high.next_multiple_of(16));
@@ -62,7 +62,7 @@ impl Need {
         Self {
             raw: (n as u64).saturating_mul(d as u64).saturating_mul(value),
             shared: SharedFile::size(shape, table.dtype(), index).unwrap_or(u64::MAX),
-            made: statistics.saturating_add(index_built),
+            made: statistics.saturating_add(plan),
             worker,
             reference: config.gap.map(|_| (n as u64).saturating_mul(d as u64).saturating_mul(4)),
         }

@@ -8,7 +8,7 @@ use crate::scaler::Scaler;
 use kscan_dataset::{Dtype, Table, Values};
 use kscan_kmeans::Magnitudes;
 use kscan_kmeans::exact_sum::SumGrid;
-use kscan_kmeans::index::{Index, Layout as IndexLayout};
+use kscan_kmeans::index::{Layout as IndexLayout, Plan, RowsMut};
 use kscan_kmeans::{CodedRows, Rows, Simd, Statistics, side_by_side};
 use ndarray::Axis;
 use rustix::fs::{FallocateFlags, MemfdFlags, Mode, SealFlags};
@@ -103,15 +103,16 @@ impl SharedFile {
         let grid = SumGrid::for_rows(shape.n, magnitudes);
         let plain = Layout::new(shape, coded, grid.limbs(), None).expect("smaller than the widest");
         let statistics = add_statistics(&mut writable, &plain, magnitudes, simd, threads);
-        let index = widest.index.and_then(|index| {
+        let plan = widest.index.and_then(|index| {
             let data = statistics.with_rows(rows(&writable, &plain));
-            Index::build(simd, data, threads, index)
+            Plan::new(simd, data, threads, index)
         });
-        let index_layout = index.as_ref().map(|index| index.layout);
+        let index_layout = plan.as_ref().map(|plan| plan.layout);
         let layout = Layout::new(shape, coded, grid.limbs(), index_layout)
             .expect("no wider than the widest");
-        let header = index.map(|index| add_index(&mut writable, &layout, &index));
-        layout.write_header(&mut writable[..layout.file_len()], header);
+        let header =
+            plan.map(|plan| add_index(&mut writable, &layout, &plan, &statistics, simd, threads));
+        layout.write_header(&mut writable[..layout.file_len()], header, threads);
         drop(writable);
         file.set_len(layout.file_len() as u64)?;
         rustix::fs::fcntl_add_seals(&file, SEALS | SealFlags::SEAL).map_err(io::Error::from)?;
@@ -272,7 +273,7 @@ fn first_not_finite(rows: &[f32], stride: usize, start: usize) -> Failure {
 }
 
 /// The rows that are there.
-fn rows<'a>(file: &'a NewMapping, layout: &Layout) -> Rows<'a> {
+fn rows<'a>(file: &'a [u8], layout: &Layout) -> Rows<'a> {
     let Shape { n, d } = layout.shape;
     Rows::new(bytemuck::cast_slice(layout.section(file, Section::Rows)), n, d)
 }
@@ -296,14 +297,19 @@ fn add_statistics(
     statistics
 }
 
-/// Writes the sections of `index`.
-fn add_index(file: &mut NewMapping, layout: &Layout, index: &Index) -> IndexHeader {
-    let mut write = |section, values: &[u8]| {
-        layout.section_mut(file, section).copy_from_slice(values);
-    };
-    write(Section::Basis, bytemuck::cast_slice(&index.basis));
-    write(Section::Front, bytemuck::cast_slice(&index.front));
-    write(Section::Deep, bytemuck::cast_slice(&index.deep));
-    write(Section::Low, bytemuck::cast_slice(&index.low));
-    IndexHeader { layout: index.layout, unit: index.unit, defect: index.defect }
+/// Makes an index of the rows that are there by `plan`, and writes its sections.
+fn add_index(
+    file: &mut NewMapping,
+    layout: &Layout,
+    plan: &Plan,
+    statistics: &Statistics,
+    simd: Simd,
+    threads: usize,
+) -> IndexHeader {
+    layout.section_mut(file, Section::Basis).copy_from_slice(bytemuck::cast_slice(&plan.basis));
+    let (before, [front, deep, low]) = layout.split_at_index(file);
+    let data = statistics.with_rows(rows(before, layout));
+    let [front, deep, low] = [front, deep, low].map(bytemuck::cast_slice_mut);
+    plan.write(simd, data, threads, RowsMut { front, deep, low });
+    IndexHeader { layout: plan.layout, unit: plan.unit, defect: plan.defect }
 }

@@ -10,7 +10,7 @@
 
 use bytemuck::{Pod, Zeroable};
 use kscan_kmeans::index::{Layout as IndexLayout, Line, MAX_LEVELS};
-use kscan_kmeans::{CodedRows, Rows};
+use kscan_kmeans::{CodedRows, Rows, side_by_side};
 
 const MAGIC: [u8; 8] = *b"KSCANSHR";
 const VERSION: u32 = 1;
@@ -193,8 +193,21 @@ impl Layout {
         &mut file[offset as usize..][..len as usize]
     }
 
-    /// Writes the header of a file whose sections are all there; `index` is that of the layout.
-    pub(crate) fn write_header(&self, file: &mut [u8], index: Option<IndexHeader>) {
+    /// What is before the sections that belong to the index' rows, and these sections, to write.
+    pub(crate) fn split_at_index<'a>(&self, file: &'a mut [u8]) -> (&'a [u8], [&'a mut [u8]; 3]) {
+        let ranges = [Section::Front, Section::Deep, Section::Low].map(|section| {
+            let Place { offset, len } = self.sections[section as usize];
+            offset as usize..(offset + len) as usize
+        });
+        let start = ranges[0].start;
+        let (before, behind) = file.split_at_mut(start);
+        let ranges = ranges.map(|range| range.start - start..range.end - start);
+        (before, behind.get_disjoint_mut(ranges).expect("sections follow each other"))
+    }
+
+    /// Writes the header of a file whose sections are all there, on `threads` threads; `index` is that of
+    /// the layout.
+    pub(crate) fn write_header(&self, file: &mut [u8], index: Option<IndexHeader>, threads: usize) {
         let mut header = RawHeader {
             magic: MAGIC,
             version: VERSION,
@@ -204,7 +217,7 @@ impl Layout {
             file_len: self.file_len as u64,
             limbs: self.limbs as u32,
             coded: self.coded.into(),
-            data_checksum: crc32fast::hash(&file[HEADER_LEN..]),
+            data_checksum: checksum(&file[HEADER_LEN..], threads),
             sections: self.sections,
             components: index.map_or(0, |index| index.layout.components as u64),
             varying: index.map_or(0, |index| index.layout.varying as u64),
@@ -277,12 +290,28 @@ impl Layout {
     pub(crate) fn verify_data(file: &[u8]) -> Result<(), HeaderError> {
         Self::read(file)?;
         let header: RawHeader = bytemuck::pod_read_unaligned(&file[..size_of::<RawHeader>()]);
-        if crc32fast::hash(&file[HEADER_LEN..]) == header.data_checksum {
+        if checksum(&file[HEADER_LEN..], 1) == header.data_checksum {
             Ok(())
         } else {
             Err(HeaderError::Data)
         }
     }
+}
+
+/// The CRC-32 of `bytes`, taken on so many threads.
+fn checksum(bytes: &[u8], threads: usize) -> u32 {
+    let parts = bytes.chunks(bytes.len().div_ceil(threads.max(1)).max(1)).map(|part| {
+        move || {
+            let mut hasher = crc32fast::Hasher::new();
+            hasher.update(part);
+            hasher
+        }
+    });
+    let mut whole = crc32fast::Hasher::new();
+    for part in side_by_side(parts) {
+        whole.combine(&part);
+    }
+    whole.finalize()
 }
 
 #[cfg(test)]
@@ -293,7 +322,7 @@ mod tests {
         let layout = Layout::new(Shape { n: 5, d: 19 }, false, 2, None).unwrap();
         let mut file = vec![7; layout.file_len()];
         file[..HEADER_LEN].fill(0);
-        layout.write_header(&mut file, None);
+        layout.write_header(&mut file, None, 3);
         file
     }
 

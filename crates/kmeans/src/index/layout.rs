@@ -93,22 +93,16 @@ impl Layout {
         Self { varying, components, widths, ..self }
     }
 
-    /// Most bytes that `Index::build` has at a time, those of the index included.
+    /// Most bytes that making a plan has at a time.
     #[must_use]
-    pub fn bytes_to_build(&self) -> u64 {
+    pub fn bytes_to_plan(&self) -> u64 {
         let Self { n, d, components, .. } = *self;
         let sample = n.min(basis::SAMPLE).saturating_mul(d);
         let vectors = components.saturating_mul(d);
-        // First the sample, turned and packed, and its covariance, twice; then the sample, and the
-        // index itself.
+        // The sample, turned and packed, and its covariance, twice.
         let square = d.saturating_mul(d.next_multiple_of(PANEL)).saturating_mul(2);
-        let first = sample.saturating_mul(3).saturating_add(square);
-        let lines = [self.deep_len(), self.low_len()]
-            .into_iter()
-            .fold(self.front_len(), usize::saturating_add);
-        let index = lines.saturating_mul(LINE);
-        let then = sample.saturating_add(index.div_ceil(size_of::<f32>()));
-        let values = first.max(then).saturating_add(vectors.saturating_mul(3));
+        let values = [sample.saturating_mul(3), square, vectors.saturating_mul(3)];
+        let values = values.into_iter().fold(0, usize::saturating_add);
         (values as u64).saturating_mul(size_of::<f32>() as u64)
     }
 

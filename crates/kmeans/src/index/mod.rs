@@ -50,7 +50,7 @@ use crate::rows::RowIndex;
 use crate::simd::{LINE, Simd, prefetch};
 use crate::threads::side_by_side;
 use bytemuck::{Pod, Zeroable};
-use rotation::{Parts, Rotation, centre};
+use rotation::{Rotation, centre};
 
 const _: () = assert!(size_of::<Facts>() <= LINE, "facts fit a line");
 
@@ -192,14 +192,38 @@ impl<'a> IndexView<'a> {
     }
 }
 
-impl Index {
-    /// The index of `data` with the parts of `layout`, on `threads` threads; `None` where all rows
-    /// are equal, or no number can be the unit.
+/// What an index is made by: all but what belongs to single rows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// Which parts there are to be.
+    pub layout: Layout,
+    /// As in [`IndexView`].
+    pub unit: f64,
+    /// As in [`IndexView`].
+    pub defect: f64,
+    /// As in [`IndexView`].
+    pub basis: Vec<f32>,
+}
+
+/// Where what belongs to single rows is written: as in [`IndexView`].
+#[derive(Debug)]
+pub struct RowsMut<'a> {
+    /// `layout.front_len()` lines.
+    pub front: &'a mut [Line],
+    /// `layout.deep_len()` lines.
+    pub deep: &'a mut [Line],
+    /// `layout.low_len()` lines.
+    pub low: &'a mut [Line],
+}
+
+impl Plan {
+    /// How to make an index of `data` with the parts of `layout`, on `threads` threads; `None` where all
+    /// rows are equal, or no number can be the unit.
     ///
     /// # Panics
     /// Where `layout` was made for other data.
     #[must_use]
-    pub fn build(simd: Simd, data: Data<'_>, threads: usize, layout: Layout) -> Option<Self> {
+    pub fn new(simd: Simd, data: Data<'_>, threads: usize, layout: Layout) -> Option<Self> {
         let Layout { n, d, .. } = layout;
         assert_eq!((n, d), (data.rows.n(), data.rows.d()), "the layout is for these rows");
         let unit = unit(data)?;
@@ -214,37 +238,46 @@ impl Index {
         }
         let vectors = basis::principal(simd, &sample, columns.len(), layout.components);
         let defect = basis::defect(simd, &vectors, columns.len());
-        let mut index = Self {
-            layout,
-            unit,
-            defect,
-            basis: gemm::pack_transposed(&vectors, &columns, d),
-            front: vec![Line::ZERO; layout.front_len()],
-            deep: vec![Line::ZERO; layout.deep_len()],
-            low: vec![Line::ZERO; layout.low_len()],
-        };
-        let part = n.div_ceil(threads.max(1));
-        let Index { basis, front, deep, low, .. } = &mut index;
-        let [mut front, mut deep, mut low] = [front, deep, low].map(Vec::as_mut_slice);
-        let basis = &*basis;
-        side_by_side((0..n).step_by(part).map(|start| {
-            let count = part.min(n - start);
-            let parts = Parts {
-                front: front
-                    .split_off_mut(..count * layout.front_lines())
-                    .expect("each row has facts"),
-                deep: deep
-                    .split_off_mut(..count * layout.deep_lines())
-                    .expect("each row has coordinates"),
-                low: low
-                    .split_off_mut(..count * layout.low_lines())
-                    .expect("each row has low bytes"),
+        let basis = gemm::pack_transposed(&vectors, &columns, d);
+        (defect < 0.25).then_some(Self { layout, unit, defect, basis })
+    }
+
+    /// Writes what belongs to the rows of `data`, for which this was made.
+    ///
+    /// # Panics
+    /// Where there is less room than that.
+    pub fn write(&self, simd: Simd, data: Data<'_>, threads: usize, rows: RowsMut<'_>) {
+        let Self { layout, unit, defect, ref basis } = *self;
+        let RowsMut { mut front, mut deep, mut low } = rows;
+        let part = layout.n.div_ceil(threads.max(1));
+        side_by_side((0..layout.n).step_by(part).map(|start| {
+            let count = part.min(layout.n - start);
+            let parts = RowsMut {
+                front: front.split_off_mut(..count * layout.front_lines()).expect("there is room"),
+                deep: deep.split_off_mut(..count * layout.deep_lines()).expect("there is room"),
+                low: low.split_off_mut(..count * layout.low_lines()).expect("there is room"),
             };
-            let rows = start..start + count;
             let rotation = Rotation { simd, data, unit, defect, layout, basis };
-            move || rotation.rotate(rows, parts)
+            move || rotation.rotate(start..start + count, parts)
         }));
-        (defect < 0.25).then_some(index)
+    }
+}
+
+impl Index {
+    /// The index of `data` with the parts of `layout`, on `threads` threads, where there is a [`Plan`].
+    ///
+    /// # Panics
+    /// Where `layout` was made for other data.
+    #[must_use]
+    pub fn build(simd: Simd, data: Data<'_>, threads: usize, layout: Layout) -> Option<Self> {
+        let plan = Plan::new(simd, data, threads, layout)?;
+        let Plan { layout, unit, defect, .. } = plan;
+        let [mut front, mut deep, mut low] =
+            [layout.front_len(), layout.deep_len(), layout.low_len()]
+                .map(|lines| vec![Line::ZERO; lines]);
+        let rows = RowsMut { front: &mut front, deep: &mut deep, low: &mut low };
+        plan.write(simd, data, threads, rows);
+        Some(Self { layout, unit, defect, basis: plan.basis, front, deep, low })
     }
 
     /// This, borrowed.

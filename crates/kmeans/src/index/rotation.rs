@@ -2,7 +2,7 @@
 
 use super::gemm;
 use super::layout::{Layout, MAX_LEVELS};
-use super::{BIAS, Facts, Line, TINY, rotation_error, up};
+use super::{BIAS, Facts, RowsMut, TINY, rotation_error, up};
 use crate::data::Data;
 use crate::rows::RowIndex;
 use crate::simd::{LINE, Simd};
@@ -63,19 +63,12 @@ pub(super) struct Rotation<'a> {
     pub(super) basis: &'a [f32],
 }
 
-/// What belongs to some rows.
-pub(super) struct Parts<'a> {
-    pub(super) front: &'a mut [Line],
-    pub(super) deep: &'a mut [Line],
-    pub(super) low: &'a mut [Line],
-}
-
 impl Rotation<'_> {
     /// Writes the coordinates and facts of `rows` into `parts`.
-    pub(super) fn rotate(&self, rows: std::ops::Range<usize>, parts: Parts<'_>) {
+    pub(super) fn rotate(&self, rows: std::ops::Range<usize>, parts: RowsMut<'_>) {
         /// Rows rotated at a time: a multiple of what the product takes at once.
         const BLOCK: usize = 96;
-        let Parts { front, deep, low } = parts;
+        let RowsMut { front, deep, low } = parts;
         let (deep_lines, low_lines) = (self.layout.deep_lines(), self.layout.low_lines());
         let front_lines = self.layout.front_lines();
         let d = self.layout.d;
@@ -91,7 +84,7 @@ impl Rotation<'_> {
             gemm::multiply(self.simd, &block[..count * d], d, d, self.basis, product);
             for (row, product) in product.chunks_exact(width).enumerate() {
                 let at = start + row - rows.start;
-                let own = Parts {
+                let own = RowsMut {
                     front: &mut front[at * front_lines..][..front_lines],
                     deep: &mut deep[at * deep_lines..][..deep_lines],
                     low: &mut low[at * low_lines..][..low_lines],
@@ -102,8 +95,8 @@ impl Rotation<'_> {
     }
 
     /// Writes the coordinates and facts of a `row`, of which `product` is the product with the basis.
-    fn write(&self, row: usize, product: &[f32], parts: Parts<'_>) {
-        let Parts { front, deep, low } = parts;
+    fn write(&self, row: usize, product: &[f32], parts: RowsMut<'_>) {
+        let RowsMut { front, deep, low } = parts;
         let [front, deep, low]: [&mut [u8]; 3] = [front, deep, low].map(bytemuck::cast_slice_mut);
         let mut found = [Quantised::default(); MAX_LEVELS];
         let mut squares = [0.0; MAX_LEVELS];
