@@ -99,6 +99,11 @@ pub struct Data<'a> {
 }
 
 impl Data<'_> {
+    /// Bytes that are read for a value where it is not the definitions that ask.
+    pub(crate) fn bytes_of_value(&self) -> usize {
+        if self.coded.is_some() { size_of::<u8>() } else { size_of::<f32>() }
+    }
+
     /// Sum of all rows' distances to the mean: the inertia of a single cluster.
     #[must_use]
     pub fn total_spread(&self) -> f64 {

@@ -20,9 +20,9 @@ const PATIENCE: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub struct Channel {
     pipe: File,
-    /// Frames that wait to be sent with the next, and when some were sent last.
+    /// Frames that wait to be sent with the next, and when one of those that may wait did not.
     waiting: Vec<u8>,
-    last_sent: Option<Instant>,
+    last_soon: Option<Instant>,
 }
 
 impl Channel {
@@ -34,7 +34,7 @@ impl Channel {
     pub fn take_over_stdout() -> io::Result<Self> {
         let pipe = rustix::io::fcntl_dupfd_cloexec(io::stdout().as_fd(), 3)?;
         rustix::stdio::dup2_stdout(io::stderr().as_fd())?;
-        Ok(Self { pipe: pipe.into(), waiting: Vec::new(), last_sent: None })
+        Ok(Self { pipe: pipe.into(), waiting: Vec::new(), last_soon: None })
     }
 
     /// Sends a report, and all that waits before it.
@@ -43,7 +43,6 @@ impl Channel {
     /// Where the coordinator does not read any more.
     pub fn send(&mut self, report: &Report) -> io::Result<()> {
         self.waiting.extend(wire::encode(report).map_err(io::Error::other)?);
-        self.last_sent = Some(Instant::now());
         let sent = self.pipe.write_all(&self.waiting);
         self.waiting.clear();
         sent
@@ -57,7 +56,8 @@ impl Channel {
 
     /// The same, and what is said often may wait a little for what comes next.
     pub fn say_soon(&mut self, report: &Report) {
-        if self.last_sent.is_none_or(|last| last.elapsed() >= PATIENCE) {
+        if self.last_soon.is_none_or(|last| last.elapsed() >= PATIENCE) {
+            self.last_soon = Some(Instant::now());
             return self.say(report);
         }
         let frame = wire::encode(report).map_err(io::Error::other);

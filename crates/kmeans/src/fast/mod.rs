@@ -139,7 +139,7 @@ impl Assign for Fast<'_> {
         clusters.exchange_all(data, &mut state.changes);
         let changed = state.changes.len() as u64;
         state.changes.clear();
-        counters.add_read(changed as usize * data.rows.d(), size_of::<f32>());
+        counters.add_read(changed as usize * data.rows.d(), data.bytes_of_value());
         state.is_first = false;
         changed
     }

@@ -276,7 +276,7 @@ impl Stages {
         let Self { anchors, pending, contenders, room, .. } = self;
         let (k, lanes) = (self.centroids.k, self.centroids.lanes);
         counters.by_definition += pending.rows.len() as u64;
-        counters.add_read(pending.rows.len() * index.layout.d, size_of::<f32>());
+        counters.add_read(pending.rows.len() * index.layout.d, look.data.bytes_of_value());
         for (at, &PendingRow { row, best, most, distance }) in pending.rows.iter().enumerate() {
             if let Some(next) = pending.rows.get(at + 1) {
                 match &look.data.coded {

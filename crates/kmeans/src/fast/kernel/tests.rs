@@ -1,0 +1,169 @@
+//! Each loop's twins against each other.
+
+use super::*;
+use crate::simd::available;
+use proptest::prelude::*;
+
+proptest! {
+    #[test]
+    fn every_level_adds_the_same_products_to_scores(
+        count in 1_usize..12,
+        seed in prop::collection::vec((any::<i8>(), -1e3_f32..1e3), 30..60),
+    ) {
+        let byte = |i: usize| seed[i % seed.len()].0;
+        let lanes = |first: usize| -> Lanes {
+            std::array::from_fn(|i| seed[(first * 7 + i) % seed.len()].1)
+        };
+        let integers = |first: usize| -> Sums32 {
+            std::array::from_fn(|i| i32::from(byte(first * 7 + i)).wrapping_mul(0x0011_2233))
+        };
+        // Rows at other distances in each source.
+        let lines = |source: usize| 2 * count + source;
+        let bytes: [Vec<u8>; Source::COUNT] = std::array::from_fn(|source| {
+            let all = ROWS * lines(source) * LINE;
+            (0..all).map(|i| byte(i * 7 + i / 61 + source).cast_unsigned()).collect()
+        });
+        let rows: [RowLines<'_>; Source::COUNT] = std::array::from_fn(|source| {
+            RowLines { bytes: &bytes[source], stride: lines(source) * LINE }
+        });
+        let group: Vec<GroupLine> = (0..2 * count)
+            .map(|line| {
+                std::array::from_fn(|four| {
+                    std::array::from_fn(|lane| {
+                        std::array::from_fn(|i| byte(line * 5 + four * 3 + lane * 17 + i))
+                    })
+                })
+            })
+            .collect();
+        // Sums of one stretch and of two.
+        let stretch = |source, row_line, centroid_line, then| {
+            Stretch { source, row_line, centroid_line, lines: count, then }
+        };
+        let stretches = [
+            stretch(Source::Front, 0, 0, Then::Take),
+            stretch(Source::Deep, 0, count, Then::GoOn),
+            stretch(Source::Low, count, 0, Then::Take),
+            stretch(Source::Low, count, count, Then::Take),
+        ];
+        let taken: [Taken; 3] = std::array::from_fn(|i| Taken {
+            start: integers(i),
+            factors: lanes(9 + i),
+            level: [1, 0, 1][i],
+        });
+        let scales = [lanes(1), lanes(2)];
+        let scores: [Lanes; ROWS] = std::array::from_fn(|row| lanes(3 + row));
+        let dot = |source: Source, row_line, centroid_line: usize, row: usize, lane: usize| {
+            (0..count * LINE).fold(0_i32, |sum, i| {
+                let (line, i): (usize, usize) = (i / LINE, i % LINE);
+                let start = row * lines(source as usize) + row_line + line;
+                let x = bytes[source as usize][start * LINE + i];
+                let c = group[centroid_line + line][i / FOUR][lane][i % FOUR];
+                sum + i32::from(x) * i32::from(c)
+            })
+        };
+        let expected: [Lanes; ROWS] = std::array::from_fn(|row| {
+            std::array::from_fn(|lane| {
+                let dot = |at: usize| {
+                    let Stretch { source, row_line, centroid_line, .. } = stretches[at];
+                    dot(source, row_line, centroid_line, row, lane)
+                };
+                let sums = [
+                    (dot(0), 1),
+                    (dot(1) + dot(2), 0),
+                    (dot(3), 1),
+                ];
+                sums.iter().zip(&taken).fold(scores[row][lane], |score, (&(sum, level), taken)| {
+                    let product = sum.wrapping_add(taken.start[lane]) as f32;
+                    score + scales[level][row] * taken.factors[lane] * product
+                })
+            })
+        });
+        for simd in available() {
+            let (mut found, mut sums) = (scores, [Products([[7; LANES]; ROWS]); SUMS]);
+            let group = GroupView {
+                bytes: &group,
+                stretches: &stretches,
+                taken: &taken,
+                squares: &lanes(0),
+            };
+            add_stretches(simd, &group, &rows, &scales, &mut sums, &mut found);
+            for (found, expected) in found.iter().zip(&expected) {
+                let (found, expected) = (found.map(f32::to_bits), expected.map(f32::to_bits));
+                prop_assert_eq!(found, expected, "{:?}", simd);
+            }
+        }
+    }
+
+    #[test]
+    fn every_level_spreads_scores_alike(
+        seed in prop::collection::vec(-1e3_f32..1e3, 30..60),
+    ) {
+        let at = |i: usize| seed[i % seed.len()];
+        let lanes = |first: usize| -> Lanes { std::array::from_fn(|lane| at(first + lane)) };
+        let levels = |first: usize| -> PerLevel { std::array::from_fn(|l| lanes(first + 5 * l)) };
+        let of_row = |first: usize| std::array::from_fn(|level| at(first + 3 * level));
+        let parts = Parts {
+            errors: levels(1),
+            lows: levels(2),
+            outside: lanes(3),
+            rounding: lanes(4),
+        };
+        let off =
+            Off { norms: of_row(5), errors: of_row(6), lows: of_row(7), outside: at(8) };
+        let (mut low, mut high) = (lanes(9), lanes(0));
+        spread_portable(&mut low, &parts, &levels(10), &off, &mut high);
+        for simd in available() {
+            let (mut found, mut found_high) = (lanes(9), lanes(0));
+            spread(simd, &mut found, &parts, &levels(10), &off, &mut found_high);
+            prop_assert_eq!(found.map(f32::to_bits), low.map(f32::to_bits), "{:?}", simd);
+            prop_assert_eq!(found_high.map(f32::to_bits), high.map(f32::to_bits));
+        }
+    }
+
+    #[test]
+    fn every_level_finds_the_same_ranges(
+        seed in prop::collection::vec((any::<i32>(), -1e3_f32..1e3), 30..60),
+        sharp in any::<u16>(),
+    ) {
+        let at = |i: usize| seed[i % seed.len()];
+        let lanes = |first: usize| -> Lanes { std::array::from_fn(|lane| at(first + lane).1) };
+        let sums: Sums32 = std::array::from_fn(|lane| at(lane).0);
+        let moved = Movements {
+            start: std::array::from_fn(|lane| at(3 * lane + 1).0),
+            squares: lanes(1),
+            factors: lanes(2),
+            errors: lanes(3),
+            tails: lanes(4),
+            norms: lanes(5),
+            rounding: lanes(6),
+        };
+        let [scale, norm, tail, error, blur, sharp_blur] =
+            std::array::from_fn(|i| at(i * 7).1);
+        let mut note = Note::default();
+        (note.scale, note.norm, note.tail) = (scale, norm, tail);
+        (note.error, note.blur, note.sharp_blur) = (error, blur, sharp_blur);
+        let (mut low, mut high) = (lanes(0), lanes(0));
+        range_portable(&sums, &moved, &lanes(8), &note, sharp, (&mut low, &mut high));
+        for simd in available() {
+            let mut found = (lanes(0), lanes(0));
+            let places = (&mut found.0, &mut found.1);
+            range(simd, &sums, &moved, &lanes(8), &note, sharp, places);
+            prop_assert_eq!(found.0.map(f32::to_bits), low.map(f32::to_bits));
+            prop_assert_eq!(found.1.map(f32::to_bits), high.map(f32::to_bits));
+        }
+    }
+}
+
+#[test]
+fn a_square_is_turned() {
+    let square: [Lanes; LANES] =
+        std::array::from_fn(|row| std::array::from_fn(|lane| (row * LANES + lane) as f32));
+    let mut expected = [[0.0; LANES]; LANES];
+    transpose_portable(&square, &mut expected);
+    for simd in available() {
+        let mut turned = [[0.0; LANES]; LANES];
+        transpose(simd, &square, &mut turned);
+        assert_eq!(turned, expected, "{simd:?}");
+        assert_eq!((turned[3][5], turned[15][0]), (square[5][3], square[0][15]));
+    }
+}
