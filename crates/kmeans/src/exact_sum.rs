@@ -12,13 +12,13 @@
 //! Ogita, Oishi 2008, "Accurate floating-point summation, part I"). It needs nothing but additions,
 //! so it vectorises everywhere. The sum is rounded to binary64 only when it is read.
 
-use crate::exchange::Omitted;
+use crate::coded::CodedRows;
 use crate::lines::Lines;
 use crate::rows::Magnitudes;
 use crate::simd::{Simd, multiversion};
 
 /// Bits that a binary64 holds.
-pub(crate) const PRECISION: i32 = f64::MANTISSA_DIGITS as i32;
+const PRECISION: i32 = f64::MANTISSA_DIGITS as i32;
 
 /// No data needs more: binary32 spans 277 bits, and 2³² rows leave 20 or more to a limb.
 pub const MAX_LIMBS: usize = 14;
@@ -61,13 +61,13 @@ impl SumGrid {
 
     /// How many bits so many values add to one: `n < 2^growth`, and cutting asks for values below 2^51
     /// grids, which growth of 3 sees to.
-    pub(crate) fn growth(n: usize) -> i32 {
+    fn growth(n: usize) -> i32 {
         (n.ilog2() as i32 + 1).max(3)
     }
 
     /// The exponent of the last place that values have whose `smallest` is this: no finer than its own,
     /// nor than binary32 has any.
-    pub(crate) fn last_place(smallest: f32) -> i32 {
+    fn last_place(smallest: f32) -> i32 {
         (exponent(smallest) - (f32::MANTISSA_DIGITS as i32 - 1)).max(exponent(f32::from_bits(1)))
     }
 
@@ -93,12 +93,12 @@ impl SumGrid {
 }
 
 /// `floor(log2(x))` of a positive `x` that is normal as a binary64.
-pub(crate) fn exponent(x: impl Into<f64>) -> i32 {
+fn exponent(x: impl Into<f64>) -> i32 {
     // As a binary64, every binary32 is normal.
     (x.into().to_bits() >> 52) as i32 - 1023
 }
 
-pub(crate) fn power_of_two(exponent: i32) -> f64 {
+fn power_of_two(exponent: i32) -> f64 {
     debug_assert!((-1022..=1023).contains(&exponent), "a normal power of two");
     f64::from_bits(((exponent + 1023) as u64) << 52)
 }
@@ -119,6 +119,15 @@ impl ExactSums {
     #[must_use]
     pub fn new(grid: SumGrid, k: usize, stride: usize) -> Self {
         Self { grid, stride, values: Lines::zeros(k * grid.limbs * stride), omitted: None }
+    }
+
+    /// `k` sums of no rows, which are to be coded.
+    pub(crate) fn of_coded(grid: SumGrid, k: usize, coded: &CodedRows<'_>) -> Self {
+        let mut sums = Self::new(grid, k, coded.stride());
+        if let [cutter] = *grid.cutters() {
+            sums.omitted = Omitted::new(cutter, k, coded);
+        }
+        sums
     }
 
     /// Makes all of them sums of no rows again.
@@ -166,6 +175,82 @@ impl ExactSums {
         let length = self.grid.limbs * self.stride;
         &mut self.values[j * length..][..length]
     }
+}
+
+/// What sums of two limbs leave out: the value of each column's common code, once for each coded row.
+#[derive(Debug, Clone)]
+pub(crate) struct Omitted {
+    /// The common codes, `[stride]`,
+    pub(crate) codes: Vec<u8>,
+    /// and the limbs of their values, `[2, stride]`.
+    pub(crate) limbs: Lines<f64>,
+    /// Of how many rows each sum leaves them out.
+    pub(crate) counts: Vec<f64>,
+}
+
+impl Omitted {
+    /// For `k` sums of these rows, which are cut by `cutter`. `None` where differences from the common
+    /// values might not add up without rounding.
+    pub(crate) fn new(cutter: f64, k: usize, coded: &CodedRows<'_>) -> Option<Self> {
+        let codes = coded.common();
+        let (n, stride) = (coded.n() as f64, codes.len());
+        // As the grid was chosen: for so many rows, none of whose values is above 2^top.
+        let unit = exponent_of_cutter(cutter);
+        let top = unit + PRECISION - SumGrid::growth(coded.n());
+        let mut limbs = Lines::zeros(2 * stride);
+        let mut values = vec![0.0; stride];
+        coded.decode(&codes, &mut values);
+        let (highs, lows) = limbs.split_at_mut(stride);
+        for (&x, (high, low)) in values.iter().zip(highs.iter_mut().zip(lows.iter_mut())) {
+            [*high, *low] = cut(cutter, x);
+        }
+        let (mut farthest, mut finest) = ([0.0_f64; 2], f32::INFINITY);
+        for code in 0..=u8::MAX {
+            coded.decode(&vec![code; stride], &mut values);
+            for (&x, (high, low)) in values.iter().zip(highs.iter().zip(&*lows)) {
+                if f64::from(x.abs()) > power_of_two(top) {
+                    // No row has this code.
+                    continue;
+                }
+                let limbs = cut(cutter, x);
+                farthest[0] = farthest[0].max((limbs[0] - high).abs());
+                farthest[1] = farthest[1].max((limbs[1] - low).abs());
+                if x != 0.0 {
+                    finest = finest.min(x.abs());
+                }
+            }
+        }
+        // Below its limit a multiple of the unit has no more digits than a binary64 holds.
+        let limit = |unit: i32| power_of_two(unit + PRECISION);
+        let last = if finest.is_finite() { SumGrid::last_place(finest) } else { unit };
+        let fit = n * farthest[0] <= limit(unit) && n * farthest[1] <= limit(last);
+        fit.then(|| Self { codes, limbs, counts: vec![0.0; k] })
+    }
+
+    /// The mean of `count` rows whose sum `j` is this, `[2, stride]`, and what it leaves out.
+    fn mean(&self, j: usize, sum: &[f64], count: f64, mean: &mut [f64]) {
+        let ((highs, lows), omitted) = (sum.split_at(mean.len()), self.counts[j]);
+        let common = self.limbs.split_at(mean.len());
+        let sums = highs.iter().zip(lows).zip(common.0.iter().zip(common.1));
+        for (mean, ((high, low), (common_high, common_low))) in mean.iter_mut().zip(sums) {
+            // Each limb is exact, and so the rounded sum of both is the exact sum rounded.
+            *mean = ((high + omitted * common_high) + (low + omitted * common_low)) / count;
+        }
+    }
+}
+
+/// Both limbs of a value.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
+pub(crate) fn cut(cutter: f64, x: f32) -> [f64; 2] {
+    let x = f64::from(x);
+    let high = (x + cutter) - cutter;
+    [high, x - high]
+}
+
+/// What multiples of `2^this` a value is cut into by `cutter`.
+fn exponent_of_cutter(cutter: f64) -> i32 {
+    exponent(cutter) - (PRECISION - 1)
 }
 
 /// The sum of `terms`, correctly rounded.

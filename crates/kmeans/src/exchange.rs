@@ -6,7 +6,7 @@
 //! were that one: then a row's columns with the common code change nothing, and are not even decoded.
 
 use crate::coded::{CodedRows, value_of};
-use crate::exact_sum::{ExactSums, PRECISION, SumGrid, cut_into, exponent, power_of_two};
+use crate::exact_sum::{ExactSums, Omitted, cut, cut_into};
 use crate::lines::Lines;
 use crate::rows::{RowIndex, Rows};
 use crate::simd::{Simd, multiversion, prefetch};
@@ -40,92 +40,7 @@ impl Change {
     pub(crate) const NOWHERE: u32 = u32::MAX;
 }
 
-/// What sums of two limbs leave out: the value of each column's common code, once for each coded row.
-#[derive(Debug, Clone)]
-pub(crate) struct Omitted {
-    /// The common codes, `[stride]`,
-    codes: Vec<u8>,
-    /// and the limbs of their values, `[2, stride]`.
-    limbs: Lines<f64>,
-    /// Of how many rows each sum leaves them out.
-    pub(crate) counts: Vec<f64>,
-}
-
-impl Omitted {
-    /// For `k` sums of these rows, which are cut by `cutter`. `None` where differences from the common
-    /// values might not add up without rounding.
-    fn new(cutter: f64, k: usize, coded: &CodedRows<'_>) -> Option<Self> {
-        let codes = coded.common();
-        let (n, stride) = (coded.n() as f64, codes.len());
-        // As the grid was chosen: for so many rows, none of whose values is above 2^top.
-        let unit = exponent_of_cutter(cutter);
-        let top = unit + PRECISION - SumGrid::growth(coded.n());
-        let mut limbs = Lines::zeros(2 * stride);
-        let mut values = vec![0.0; stride];
-        coded.decode(&codes, &mut values);
-        let (highs, lows) = limbs.split_at_mut(stride);
-        for (&x, (high, low)) in values.iter().zip(highs.iter_mut().zip(lows.iter_mut())) {
-            [*high, *low] = cut(cutter, x);
-        }
-        let (mut farthest, mut finest) = ([0.0_f64; 2], f32::INFINITY);
-        for code in 0..=u8::MAX {
-            coded.decode(&vec![code; stride], &mut values);
-            for (&x, (high, low)) in values.iter().zip(highs.iter().zip(&*lows)) {
-                if f64::from(x.abs()) > power_of_two(top) {
-                    // No row has this code.
-                    continue;
-                }
-                let limbs = cut(cutter, x);
-                farthest[0] = farthest[0].max((limbs[0] - high).abs());
-                farthest[1] = farthest[1].max((limbs[1] - low).abs());
-                if x != 0.0 {
-                    finest = finest.min(x.abs());
-                }
-            }
-        }
-        // Below its limit a multiple of the unit has no more digits than a binary64 holds.
-        let limit = |unit: i32| power_of_two(unit + PRECISION);
-        let last = if finest.is_finite() { SumGrid::last_place(finest) } else { unit };
-        let fit = n * farthest[0] <= limit(unit) && n * farthest[1] <= limit(last);
-        fit.then(|| Self { codes, limbs, counts: vec![0.0; k] })
-    }
-
-    /// The mean of `count` rows whose sum `j` is this, `[2, stride]`, and what it leaves out.
-    pub(crate) fn mean(&self, j: usize, sum: &[f64], count: f64, mean: &mut [f64]) {
-        let ((highs, lows), omitted) = (sum.split_at(mean.len()), self.counts[j]);
-        let common = self.limbs.split_at(mean.len());
-        let sums = highs.iter().zip(lows).zip(common.0.iter().zip(common.1));
-        for (mean, ((high, low), (common_high, common_low))) in mean.iter_mut().zip(sums) {
-            // Each limb is exact, and so the rounded sum of both is the exact sum rounded.
-            *mean = ((high + omitted * common_high) + (low + omitted * common_low)) / count;
-        }
-    }
-}
-
-/// Both limbs of a value.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
-fn cut(cutter: f64, x: f32) -> [f64; 2] {
-    let x = f64::from(x);
-    let high = (x + cutter) - cutter;
-    [high, x - high]
-}
-
-/// What multiples of `2^this` a value is cut into by `cutter`.
-fn exponent_of_cutter(cutter: f64) -> i32 {
-    exponent(cutter) - (PRECISION - 1)
-}
-
 impl ExactSums {
-    /// `k` sums of no rows, which are to be coded.
-    pub(crate) fn of_coded(grid: SumGrid, k: usize, coded: &CodedRows<'_>) -> Self {
-        let mut sums = Self::new(grid, k, coded.stride());
-        if let [cutter] = *grid.cutters() {
-            sums.omitted = Omitted::new(cutter, k, coded);
-        }
-        sums
-    }
-
     /// Takes rows out of sums and adds them to others. Sorts `changes` of wide rows by both, so that few
     /// sums are in use; where rows are not `coded`, those that go one way are added up first, some
     /// columns at a time.
@@ -316,6 +231,7 @@ fn different(codes: &[[u8; GROUP]], common: &[[u8; GROUP]]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exact_sum::SumGrid;
     use crate::rows::Magnitudes;
     use crate::simd::available;
     use proptest::prelude::*;

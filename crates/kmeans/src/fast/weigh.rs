@@ -86,8 +86,8 @@ fn by_anchors_body<const B: usize>(
 }
 
 multiversion! {
-    /// Puts high bytes of the first level of up to [`ROWS`] rows into `front`, one behind another; those
-    /// that are missing stay what they were before.
+    /// Puts high bytes of the first level of up to [`ROWS`] rows one behind another; those that are missing
+    /// stay what they were before.
     fn take_leading =
         take_leading_body(index: &IndexView<'_>, rows: &[u32], leading: &mut [Line])
 }
