@@ -7,7 +7,7 @@
 //! functions on the IBM RISC System/6000 processor"). That this gives the same bits is not relied upon:
 //! whoever makes codes asks whether they do, of every row ([`CodedRows::stand_for`]).
 
-use crate::rows::{RowIndex, Rows};
+use crate::rows::Rows;
 use crate::simd::{Simd, SimdLevel, multiversion};
 
 /// Rows that are asked for the codes that are common.
@@ -127,14 +127,14 @@ pub(crate) fn value_of(code: u8, mean: f32, scale: f32, reciprocal: f32) -> f32 
 }
 
 multiversion! {
-    /// The values of a row, into `values`, `[stride]`.
-    pub(crate) fn take_row = take_row_body(coded: &CodedRows<'_>, row: RowIndex, values: &mut [f32])
+    /// As [`CodedRows::decode`].
+    pub(crate) fn decode = decode_body(coded: &CodedRows<'_>, codes: &[u8], values: &mut [f32])
 }
 
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
-fn take_row_body<const B: usize>(coded: &CodedRows<'_>, row: RowIndex, values: &mut [f32]) {
-    coded.decode(coded.codes(row.get()), values);
+fn decode_body<const B: usize>(coded: &CodedRows<'_>, codes: &[u8], values: &mut [f32]) {
+    coded.decode(codes, values);
 }
 
 multiversion! {

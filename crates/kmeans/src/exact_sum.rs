@@ -12,7 +12,7 @@
 //! Ogita, Oishi 2008, "Accurate floating-point summation, part I"). It needs nothing but additions,
 //! so it vectorises everywhere. The sum is rounded to binary64 only when it is read.
 
-use crate::coded::CodedRows;
+use crate::coded::{CodedRows, decode};
 use crate::lines::Lines;
 use crate::rows::Magnitudes;
 use crate::simd::{Simd, multiversion};
@@ -122,24 +122,19 @@ impl ExactSums {
     }
 
     /// `k` sums of no rows, which are to be coded.
-    pub(crate) fn of_coded(grid: SumGrid, k: usize, coded: &CodedRows<'_>) -> Self {
-        let mut sums = Self::new(grid, k, coded.stride());
-        if let [cutter] = *grid.cutters() {
-            sums.omitted = Omitted::new(cutter, k, coded);
-        }
-        sums
+    pub(crate) fn of_coded(simd: Simd, grid: SumGrid, k: usize, coded: &CodedRows<'_>) -> Self {
+        let omitted = Omitted::new(simd, grid, coded);
+        Self { omitted, ..Self::new(grid, k, coded.stride()) }
     }
 
     /// Makes all of them sums of no rows again.
     pub fn clear(&mut self) {
         self.values.fill(0.0);
-        if let Some(omitted) = &mut self.omitted {
-            omitted.counts.fill(0.0);
-        }
     }
 
     /// Adds `row`, `[stride]`, to sum `j`.
     pub fn add(&mut self, simd: Simd, j: usize, row: &[f32]) {
+        debug_assert!(self.omitted.is_none(), "rows that are coded come by exchange");
         let (grid, sum) = (self.grid, self.sum_mut(j));
         add_row(simd, &grid, row, sum);
     }
@@ -153,13 +148,14 @@ impl ExactSums {
         }
     }
 
-    /// Sum `j`, rounded once to binary64, divided by `count`, into `mean`, `[stride]`.
+    /// Sum `j`, which is of `count` rows, rounded once to binary64 and divided by that, into `mean`,
+    /// `[stride]`.
     pub fn mean(&self, j: usize, count: u64, mean: &mut [f64]) {
         let limbs = self.grid.limbs;
         let sum = &self.values[j * limbs * self.stride..][..limbs * self.stride];
         let count = count as f64;
         if let Some(omitted) = &self.omitted {
-            return omitted.mean(j, sum, count, mean);
+            return omitted.mean(sum, count, mean);
         }
         for (column, mean) in mean.iter_mut().enumerate() {
             *mean = match limbs {
@@ -177,36 +173,36 @@ impl ExactSums {
     }
 }
 
-/// What sums of two limbs leave out: the value of each column's common code, once for each coded row.
+/// What sums of two limbs leave out: for each of their rows, the values of each column's common code.
 #[derive(Debug, Clone)]
 pub(crate) struct Omitted {
+    /// How values are cut.
+    pub(crate) cutter: f64,
     /// The common codes, `[stride]`,
     pub(crate) codes: Vec<u8>,
     /// and the limbs of their values, `[2, stride]`.
     pub(crate) limbs: Lines<f64>,
-    /// Of how many rows each sum leaves them out.
-    pub(crate) counts: Vec<f64>,
 }
 
 impl Omitted {
-    /// For `k` sums of these rows, which are cut by `cutter`. `None` where differences from the common
+    /// For sums of these rows. `None` where they do not take two limbs, or differences from the common
     /// values might not add up without rounding.
-    pub(crate) fn new(cutter: f64, k: usize, coded: &CodedRows<'_>) -> Option<Self> {
-        let codes = coded.common();
-        let (n, stride) = (coded.n() as f64, codes.len());
+    pub(crate) fn new(simd: Simd, grid: SumGrid, coded: &CodedRows<'_>) -> Option<Self> {
+        let [cutter] = *grid.cutters() else { return None };
+        let (codes, stride) = (coded.common(), coded.stride());
         // As the grid was chosen: for so many rows, none of whose values is above 2^top.
         let unit = exponent_of_cutter(cutter);
         let top = unit + PRECISION - SumGrid::growth(coded.n());
         let mut limbs = Lines::zeros(2 * stride);
         let mut values = vec![0.0; stride];
-        coded.decode(&codes, &mut values);
+        decode(simd, coded, &codes, &mut values);
         let (highs, lows) = limbs.split_at_mut(stride);
         for (&x, (high, low)) in values.iter().zip(highs.iter_mut().zip(lows.iter_mut())) {
             [*high, *low] = cut(cutter, x);
         }
         let (mut farthest, mut finest) = ([0.0_f64; 2], f32::INFINITY);
         for code in 0..=u8::MAX {
-            coded.decode(&vec![code; stride], &mut values);
+            decode(simd, coded, &vec![code; stride], &mut values);
             for (&x, (high, low)) in values.iter().zip(highs.iter().zip(&*lows)) {
                 if f64::from(x.abs()) > power_of_two(top) {
                     // No row has this code.
@@ -223,18 +219,19 @@ impl Omitted {
         // Below its limit a multiple of the unit has no more digits than a binary64 holds.
         let limit = |unit: i32| power_of_two(unit + PRECISION);
         let last = if finest.is_finite() { SumGrid::last_place(finest) } else { unit };
+        let n = coded.n() as f64;
         let fit = n * farthest[0] <= limit(unit) && n * farthest[1] <= limit(last);
-        fit.then(|| Self { codes, limbs, counts: vec![0.0; k] })
+        fit.then_some(Self { cutter, codes, limbs })
     }
 
-    /// The mean of `count` rows whose sum `j` is this, `[2, stride]`, and what it leaves out.
-    fn mean(&self, j: usize, sum: &[f64], count: f64, mean: &mut [f64]) {
-        let ((highs, lows), omitted) = (sum.split_at(mean.len()), self.counts[j]);
+    /// The mean of `count` rows whose sum is this, `[2, stride]`, and what it leaves out.
+    fn mean(&self, sum: &[f64], count: f64, mean: &mut [f64]) {
+        let (highs, lows) = sum.split_at(mean.len());
         let common = self.limbs.split_at(mean.len());
         let sums = highs.iter().zip(lows).zip(common.0.iter().zip(common.1));
         for (mean, ((high, low), (common_high, common_low))) in mean.iter_mut().zip(sums) {
             // Each limb is exact, and so the rounded sum of both is the exact sum rounded.
-            *mean = ((high + omitted * common_high) + (low + omitted * common_low)) / count;
+            *mean = ((high + count * common_high) + (low + count * common_low)) / count;
         }
     }
 }

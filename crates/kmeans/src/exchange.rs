@@ -51,14 +51,18 @@ impl ExactSums {
         coded: Option<&CodedRows<'_>>,
         changes: &mut [Change],
     ) {
+        if changes.is_empty() {
+            return;
+        }
         // In the usual case there are two limbs.
         let cutter = match *self.grid.cutters() {
-            [cutter] if self.stride >= WIDE => cutter,
+            [cutter] if self.stride >= WIDE || self.omitted.is_some() => cutter,
             _ => return exchange_each(simd, self, rows, changes),
         };
         changes.sort_unstable_by_key(|change| (change.from, change.to, change.row));
-        if let (Some(coded), Some(_)) = (coded, &self.omitted) {
-            return exchange_coded(simd, self, cutter, coded, changes);
+        if self.omitted.is_some() {
+            let coded = coded.expect("sums that leave out codes are of coded rows");
+            return exchange_coded(simd, self, coded, changes);
         }
         let is_same_way = |a: &Change, b: &Change| (a.from, a.to) == (b.from, b.to);
         for way in changes.chunk_by(is_same_way) {
@@ -138,7 +142,7 @@ fn exchange_way_body<const B: usize>(
 multiversion! {
     /// As [`ExactSums::exchange_all`], of coded rows, in sums of two limbs that leave out common codes.
     fn exchange_coded = exchange_coded_body(
-        sums: &mut ExactSums, cutter: f64, coded: &CodedRows<'_>, changes: &[Change],
+        sums: &mut ExactSums, coded: &CodedRows<'_>, changes: &[Change],
     )
 }
 
@@ -146,17 +150,12 @@ multiversion! {
 #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
 fn exchange_coded_body<const B: usize>(
     sums: &mut ExactSums,
-    cutter: f64,
     coded: &CodedRows<'_>,
     changes: &[Change],
 ) {
-    let ExactSums {
-        stride, values, omitted: Some(Omitted { codes: common, limbs, counts }), ..
-    } = sums
-    else {
-        return;
-    };
-    let stride = *stride;
+    let ExactSums { values, omitted: Some(omitted), .. } = sums else { return };
+    let Omitted { cutter, codes: common, limbs } = &*omitted;
+    let stride = common.len();
     let columns = coded.columns();
     let sum = |j: u32| j as usize * 2 * stride..(j as usize + 1) * 2 * stride;
     let mut nowhere: Lines<f64> = Lines::zeros(2 * stride);
@@ -164,11 +163,9 @@ fn exchange_coded_body<const B: usize>(
         if let Some(next) = changes.get(at + AHEAD) {
             prefetch(coded.codes(next.row as usize));
         }
-        counts[to as usize] += 1.0;
         let (to, from) = if from == Change::NOWHERE {
             (&mut values[sum(to)], &mut nowhere[..])
         } else {
-            counts[from as usize] -= 1.0;
             let [to, from] =
                 values.get_disjoint_mut([sum(to), sum(from)]).expect("a row goes elsewhere");
             (to, from)
@@ -199,7 +196,7 @@ fn exchange_coded_body<const B: usize>(
                 }
                 let column = (&means[group], &scales[group], &reciprocals[group]);
                 let limbs = array::from_fn::<_, GROUP, _>(|i| {
-                    cut(cutter, value_of(codes[group][i], column.0[i], column.1[i], column.2[i]))
+                    cut(*cutter, value_of(codes[group][i], column.0[i], column.1[i], column.2[i]))
                 });
                 let high: [f64; GROUP] = array::from_fn(|i| limbs[i][0] - high[group][i]);
                 let low: [f64; GROUP] = array::from_fn(|i| limbs[i][1] - low[group][i]);
@@ -276,7 +273,7 @@ mod tests {
             let grid = SumGrid::for_rows(n, magnitudes);
             for simd in available().filter(|&simd| CodedRows::pay(simd)) {
                 prop_assert!(coded.stand_for(simd, rows));
-                let mut sums = ExactSums::of_coded(grid, 4, &coded);
+                let mut sums = ExactSums::of_coded(simd, grid, 4, &coded);
                 let mut others = ExactSums::new(grid, 4, rows.stride());
                 for turn in 0..2 {
                     let mut changes: Vec<Change> = (0..).zip(&labels[..n]).filter_map(|(row, &(a, b))| {
@@ -285,10 +282,12 @@ mod tests {
                     }).collect();
                     sums.exchange_all(simd, rows, Some(&coded), &mut changes);
                     exchange_each(simd, &mut others, rows, &changes);
+                    let now = |&(a, b): &(u32, u32)| if turn == 0 { a } else { b };
+                    let size = |j: u32| labels[..n].iter().filter(|labels| now(labels) == j).count();
                     let means = |sums: &ExactSums| -> Vec<u64> {
                         let mut mean = vec![0.0; rows.stride()];
-                        (0..4).flat_map(|j| {
-                            sums.mean(j, 7, &mut mean);
+                        (0..4).filter(|&j| size(j) > 0).flat_map(|j| {
+                            sums.mean(j as usize, size(j) as u64, &mut mean);
                             mean.iter().map(|x| x.to_bits()).collect::<Vec<_>>()
                         }).collect()
                     };
@@ -305,10 +304,9 @@ mod tests {
             let (bytes, columns, _) = rows_of(&vec![vec![0, 0, 255]; n], &[(127.5, 1.0)]);
             let coded = CodedRows::new(&bytes, &columns);
             let magnitudes = Magnitudes { smallest: 1e-8, largest: 127.5 };
-            let [cutter] = *SumGrid::for_rows(n, magnitudes).cutters() else {
-                panic!("these take two limbs")
-            };
-            let omitted = Omitted::new(cutter, 2, &coded);
+            let grid = SumGrid::for_rows(n, magnitudes);
+            assert_eq!(grid.limbs(), 2);
+            let omitted = Omitted::new(Simd::detect(), grid, &coded);
             assert_eq!(omitted.is_some(), is_room, "{n}");
         }
     }

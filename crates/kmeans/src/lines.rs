@@ -1,12 +1,18 @@
 //! Numbers that begin with a cache line, so that a group of lanes never lies in two.
 
+use crate::simd::LINE;
 use bytemuck::{AnyBitPattern, NoUninit, Pod, Zeroable};
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 
-#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+/// A cache line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C, align(64))]
-struct Line([f32; 16]);
+pub struct Line(pub(crate) [u8; LINE]);
+
+impl Line {
+    pub(crate) const ZERO: Self = Self([0; LINE]);
+}
 
 /// A vector of plain numbers, aligned to cache lines.
 #[derive(Debug, Clone)]

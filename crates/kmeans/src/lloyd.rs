@@ -104,7 +104,7 @@ pub(crate) struct Clusters {
 impl Clusters {
     pub(crate) fn new(simd: Simd, data: Data<'_>, k: usize) -> Self {
         let sums = match &data.coded {
-            Some(coded) => ExactSums::of_coded(data.grid, k, coded),
+            Some(coded) => ExactSums::of_coded(simd, data.grid, k, coded),
             None => ExactSums::new(data.grid, k, data.rows.stride()),
         };
         Self { simd, sums, sizes: vec![0; k] }

@@ -244,7 +244,7 @@ impl Look<'_> {
         let values = match &self.data.coded {
             Some(coded) => {
                 values.resize(stride, 0.0);
-                coded::take_row(self.simd, coded, at, values);
+                coded::decode(self.simd, coded, coded.codes(at.get()), values);
                 values
             }
             None => self.data.rows.row(at),

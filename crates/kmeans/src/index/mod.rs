@@ -42,6 +42,7 @@ pub(crate) mod gemm;
 mod layout;
 mod rotation;
 
+pub use crate::lines::Line;
 pub use layout::{Layout, MAX_LEVELS};
 pub(crate) use rotation::quantise;
 
@@ -94,15 +95,6 @@ pub struct IndexView<'a> {
     pub deep: &'a [Line],
     /// The low bytes of the levels behind the first, in the same lines.
     pub low: &'a [Line],
-}
-
-/// A cache line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
-#[repr(C, align(64))]
-pub struct Line(pub(crate) [u8; LINE]);
-
-impl Line {
-    pub(crate) const ZERO: Self = Self([0; LINE]);
 }
 
 /// What is known of a row besides its coordinates: bounds of norms, in units.

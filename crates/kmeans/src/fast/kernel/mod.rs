@@ -162,7 +162,8 @@ const MOST: usize = 2;
 pub(super) const SUMS: usize = 2 * MAX_LEVELS;
 
 /// Adds to the `scores` of [`ROWS`] rows, `[row][lane]`, what products with a `group` come to; `scales`
-/// are rows' scales in each level. All are multiplied before any is used, in `sums`, so that none has to be waited for.
+/// are rows' scales in each level. All are multiplied before any is used, in `sums`, so that none has
+/// to be waited for.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
 pub(super) fn add_stretches(
