@@ -23,7 +23,7 @@ use ndarray::Array2;
 use proptest::prelude::*;
 
 /// Rows, padded, with what is computed of them.
-struct Problem {
+pub(super) struct Problem {
     values: Vec<f32>,
     n: usize,
     d: usize,
@@ -45,7 +45,7 @@ impl Problem {
         Self { values, n, d, statistics }
     }
 
-    fn data(&self) -> Data<'_> {
+    pub(super) fn data(&self) -> Data<'_> {
         self.statistics.with_rows(Rows::new(&self.values, self.n, self.d))
     }
 
@@ -246,7 +246,7 @@ proptest! {
 }
 
 /// Overlapping clusters in a few directions, with noise in all: what an index is for.
-fn embedded(n: usize, d: usize, seed: u64) -> Problem {
+pub(super) fn embedded(n: usize, d: usize, seed: u64) -> Problem {
     let mut source = Source(seed);
     let directions: Vec<f32> = (0..6 * d).map(|_| source.normal()).collect();
     let mut weights = [0.0; 6];

@@ -9,6 +9,11 @@
 //! rough look at all rows; where that does not tell the best, by both bytes of those rows that may gain
 //! something, block by block, until it does; at last by the definition.
 //!
+//! A rough look at all rows reads most of the index, and takes no longer with as many centroids as a
+//! register has lanes. But a round has only a few candidates. So the look takes those of later rounds with
+//! it, as far as they can be [foreseen](Seeder::foresee): that no row is chosen until then which changes
+//! what is drawn. A candidate that was not foreseen costs another look, and nothing else.
+//!
 //! # Rounding
 //!
 //! Gains are added in binary64. The definition's potentials are binary64 sums, in which the relative
@@ -16,19 +21,20 @@
 //! [`Seeder::margin`] are not trusted, and left to the definition.
 
 use super::centroids::{Centroids, Product};
+mod intervals;
+
 use super::judge::Ranges;
-use super::kernel::{LANES, Lanes, ROWS};
+use super::kernel::{LANES, ROWS};
 use super::planes::{Depth, Planes};
 use super::weigh::{Batch, Tile, by_planes};
 use crate::data::Data;
 use crate::distance;
-use crate::exchange::Change;
 use crate::index::{IndexView, Layout};
 use crate::random::RunRandom;
 use crate::rows::RowIndex;
 use crate::seeding::{Proposal, as_centroid, candidates_per_round, draw_by_cumulative_sum};
-use crate::simd::{Simd, multiversion};
-use std::ops::Range;
+use crate::simd::Simd;
+use intervals::{Gain, Intervals, add_gain, range_of, take_label, take_range};
 
 /// Most clusters: more candidates a round, and the first centroid, would not fit a group.
 const MOST: usize = 1 << 19;
@@ -52,8 +58,8 @@ pub(crate) fn pays(layout: &Layout, k: usize) -> bool {
 pub(crate) struct Seeded {
     /// The chosen rows.
     pub(crate) rows: Vec<RowIndex>,
-    /// Which of them is nearest to every row, by the definition, or [`Change::NOWHERE`] where that is
-    /// not known.
+    /// Which of them is nearest to every row, by the definition, or [`crate::exchange::Change::NOWHERE`] where
+    /// that is not known.
     pub(crate) labels: Vec<u32>,
 }
 
@@ -69,15 +75,7 @@ pub(crate) fn kmeans_plus_plus(
     let first = RowIndex::new(random.index(data.rows.n()));
     let mut seeder = Seeder::new(simd, data, index, first);
     while seeder.chosen.len() < k {
-        let proposal = Proposal::new(data, &seeder.chosen);
-        let drawn: Vec<RowIndex> = (0..candidates_per_round(k))
-            .map(|_| {
-                proposal
-                    .draw(random, |row, threshold| threshold < seeder.defined(row))
-                    .unwrap_or_else(|| draw_by_cumulative_sum(random, seeder.all_defined()))
-            })
-            .collect();
-        seeder.choose_best_of(&distinct(data, &drawn));
+        seeder.choose_next(random, k);
     }
     Seeded { rows: seeder.chosen, labels: seeder.labels }
 }
@@ -108,24 +106,16 @@ struct Seeder<'a> {
     nearest: Intervals,
     /// Which of the chosen rows that is, where their intervals tell.
     labels: Vec<u32>,
-    /// The same of a round's candidates, `[candidates, n]`.
-    candidates: Vec<Intervals>,
+    /// The candidates that have been looked at, of this round and of later ones.
+    candidates: Vec<Candidate>,
     /// Every row's defined D², from when all of them were first asked for.
     defined: Option<Vec<f64>>,
 }
 
-/// The lowest and highest that a score may be, of every row.
-#[derive(Debug, Clone)]
-struct Intervals {
-    low: Vec<f32>,
-    high: Vec<f32>,
-}
-
-/// Bounds of what a candidate gains.
-#[derive(Debug, Clone, Copy, Default)]
-struct Gain {
-    low: f64,
-    high: f64,
+/// A row that has been drawn, or may be, and the scores of all rows with it as a centroid.
+struct Candidate {
+    row: RowIndex,
+    scores: Intervals,
 }
 
 /// What a look takes.
@@ -171,7 +161,7 @@ impl<'a> Seeder<'a> {
             chosen: vec![first],
             centroids: as_centroid(data, first),
             potential: 2.0 * (spread + n as f64) * (1.0 + 1e-9),
-            nearest: Intervals { low: vec![f32::INFINITY; n], high: vec![f32::INFINITY; n] },
+            nearest: Intervals::all(n, f32::INFINITY),
             labels: vec![0; n],
             candidates: Vec::new(),
             defined: None,
@@ -211,27 +201,86 @@ impl<'a> Seeder<'a> {
         (self.data.rows.n() as f64 * 1e-15).max(1e-9) * self.potential
     }
 
-    /// Takes the first of the `drawn` rows, no two of them equal, that leave the smallest potential.
+    /// A round for `k` clusters: draws candidates, and takes the best of them.
+    fn choose_next(&mut self, random: &mut RunRandom, k: usize) {
+        let count = candidates_per_round(k);
+        let proposal = Proposal::new(self.data, &self.chosen);
+        let drawn: Vec<RowIndex> = (0..count)
+            .map(|_| {
+                proposal
+                    .draw(random, |row, threshold| threshold < self.defined(row))
+                    .unwrap_or_else(|| draw_by_cumulative_sum(random, self.all_defined()))
+            })
+            .collect();
+        let drawn = distinct(self.data, &drawn);
+        if drawn.iter().any(|&row| self.place(row).is_none()) {
+            let rounds = k - self.chosen.len() - 1;
+            let rows = self.foresee(random.clone(), rounds.saturating_mul(count), &drawn);
+            self.look_at_all(&rows);
+        }
+        self.choose_best_of(&drawn);
+    }
+
+    /// Where the candidate that is `row` stands, if it has been looked at.
+    fn place(&self, row: RowIndex) -> Option<usize> {
+        self.candidates.iter().position(|candidate| candidate.row == row)
+    }
+
+    /// The `drawn` rows, and those that will be drawn next, up to so many draws, if none of the `drawn`
+    /// ones is nearer to these than what is chosen. No more than there are lanes for.
+    fn foresee(&self, mut random: RunRandom, draws: usize, drawn: &[RowIndex]) -> Vec<RowIndex> {
+        let proposal = Proposal::new(self.data, &self.chosen);
+        let room = LANES - self.unknown();
+        let mut rows = drawn.to_vec();
+        for _ in 0..draws {
+            if rows.len() >= room {
+                break;
+            }
+            let next = proposal.draw(&mut random, |row, threshold| threshold < self.defined(row));
+            match next {
+                Some(row) if rows.contains(&row) => {}
+                Some(row) => rows.push(row),
+                None => break,
+            }
+        }
+        rows
+    }
+
+    /// How many of the chosen rows have not been looked at: the first, before the first round.
+    fn unknown(&self) -> usize {
+        usize::from(self.chosen.len() == 1)
+    }
+
+    /// Takes the first of the `drawn` rows, no two of them equal, that leave the smallest potential. All
+    /// have been looked at.
     fn choose_best_of(&mut self, drawn: &[RowIndex]) {
-        let gains = self.look_at_all(drawn);
-        let mut alive: Vec<usize> = (0..drawn.len()).collect();
+        let places: Vec<usize> =
+            drawn.iter().map(|&row| self.place(row).expect("it has been looked at")).collect();
+        let mut gains = vec![Gain::default(); self.candidates.len()];
+        for &j in &places {
+            let scores = &self.candidates[j].scores;
+            add_gain(self.simd, &self.nearest, scores, 0..self.data.rows.n(), &mut gains[j]);
+        }
+        let mut alive = places;
         self.drop_losers(&gains, &mut alive);
         if alive.len() > 1 {
-            self.look_closer(drawn, gains, &mut alive);
+            self.look_closer(gains, &mut alive);
         }
         let best = match *alive.as_slice() {
             [only] => only,
-            _ => self.best_by_definition(drawn, &alive),
+            _ => self.best_by_definition(&alive),
         };
-        let centroid = as_centroid(self.data, drawn[best]);
+        let row = self.candidates[best].row;
+        let centroid = as_centroid(self.data, row);
         if let Some(defined) = &mut self.defined {
             take_nearer(self.simd, self.data, &centroid, defined);
         }
         let label = self.chosen.len() as u32;
-        self.chosen.push(drawn[best]);
+        self.chosen.push(row);
         self.centroids.extend_from_slice(&centroid);
-        take_label(self.simd, &self.nearest, &self.candidates[best], label, &mut self.labels);
-        self.nearest.take_lower(&self.candidates[best]);
+        let scores = &self.candidates[best].scores;
+        take_label(self.simd, &self.nearest, scores, label, &mut self.labels);
+        self.nearest.take_lower(scores);
     }
 
     /// Drops candidates that can no longer have the largest gain.
@@ -241,51 +290,54 @@ impl<'a> Seeder<'a> {
         alive.retain(|&j| gains[j].high + margin >= most);
     }
 
-    /// Takes the intervals of all candidates, of all rows.
-    fn look_at_all(&mut self, drawn: &[RowIndex]) -> Vec<Gain> {
-        let (n, simd) = (self.data.rows.n(), self.simd);
-        // In the first round, nothing is known of the first centroid either.
-        let unknown = usize::from(self.chosen.len() == 1);
+    /// Makes these `rows` the candidates that have been looked at.
+    fn look_at_all(&mut self, rows: &[RowIndex]) {
+        let n = self.data.rows.n();
+        let unknown = self.unknown();
         let mut centroids = self.centroids[..unknown * self.data.rows.stride()].to_vec();
-        for &row in drawn {
+        let (mut candidates, mut spare): (Vec<_>, Vec<_>) = std::mem::take(&mut self.candidates)
+            .into_iter()
+            .partition(|candidate| rows.contains(&candidate.row));
+        let known = candidates.len();
+        for &row in rows {
+            if candidates[..known].iter().any(|candidate| candidate.row == row) {
+                continue;
+            }
+            let scores =
+                spare.pop().map_or_else(|| Intervals::all(n, f32::INFINITY), |spare| spare.scores);
+            candidates.push(Candidate { row, scores });
             centroids.extend(as_centroid(self.data, row));
         }
         let mut round = Round::new(self, &centroids);
-        let none = Intervals { low: vec![0.0; n], high: vec![0.0; n] };
-        self.candidates.resize(drawn.len(), none);
-        let mut gains = vec![Gain::default(); drawn.len()];
         let numbers: Vec<u32> = (0..n as u32).collect();
         for rows in numbers.chunks(ROWS) {
-            let at = rows[0] as usize..rows[0] as usize + rows.len();
-            let next = &numbers[at.end..n.min(at.end + ROWS)];
+            let (first, end) = (rows[0] as usize, rows[0] as usize + rows.len());
+            let next = &numbers[end..n.min(end + ROWS)];
             let ranges = round.look(self, Depth::Rough, rows, next);
             if unknown > 0 {
-                take_range(ranges, 0, at.clone(), &mut self.nearest);
+                take_range(self.simd, ranges, 0, first, &mut self.nearest);
             }
-            for (j, candidate) in self.candidates.iter_mut().enumerate() {
-                take_range(ranges, unknown + j, at.clone(), candidate);
+            for (lane, candidate) in (unknown..).zip(&mut candidates[known..]) {
+                take_range(self.simd, ranges, lane, first, &mut candidate.scores);
             }
         }
-        for (candidate, gain) in self.candidates.iter().zip(&mut gains) {
-            add_gain(simd, &self.nearest, candidate, 0..n, gain);
-        }
-        gains
+        self.candidates = candidates;
     }
 
     /// Whether `row` may be nearer to one of these candidates than to what is chosen.
     #[inline]
     fn may_gain(&self, row: u32, mut candidates: impl Iterator<Item = usize>) -> bool {
         let row = row as usize;
-        candidates.any(|j| self.nearest.high[row] > self.candidates[j].low[row])
+        candidates.any(|j| self.nearest.high[row] > self.candidates[j].scores.low[row])
     }
 
     /// Looks at both bytes of rows that candidates may gain something from, until only one candidate
     /// is `alive`, or all rows are done.
-    fn look_closer(&mut self, drawn: &[RowIndex], mut gains: Vec<Gain>, alive: &mut Vec<usize>) {
+    fn look_closer(&mut self, mut gains: Vec<Gain>, alive: &mut Vec<usize>) {
         let (n, simd) = (self.data.rows.n(), self.simd);
         let mut centroids = self.centroids.clone();
         for &j in &*alive {
-            centroids.extend(as_centroid(self.data, drawn[j]));
+            centroids.extend(as_centroid(self.data, self.candidates[j].row));
         }
         let chosen = self.chosen.len();
         let mut round = Round::new(self, &centroids);
@@ -298,7 +350,8 @@ impl<'a> Seeder<'a> {
             open.extend(rows.filter(|&row| self.may_gain(row, alive.iter().copied())));
             for &j in &*alive {
                 let mut gain = Gain::default();
-                add_gain(simd, &self.nearest, &self.candidates[j], block.clone(), &mut gain);
+                let scores = &self.candidates[j].scores;
+                add_gain(simd, &self.nearest, scores, block.clone(), &mut gain);
                 gains[j].low -= gain.low;
                 gains[j].high -= gain.high;
             }
@@ -316,12 +369,13 @@ impl<'a> Seeder<'a> {
                     self.nearest.narrow(row, low, high);
                     for (lane, &j) in lanes.iter().enumerate() {
                         let (low, high) = range_of(ranges, chosen + lane, i);
-                        self.candidates[j].narrow(row, low, high);
+                        self.candidates[j].scores.narrow(row, low, high);
                     }
                 }
             }
             for &j in &*alive {
-                add_gain(simd, &self.nearest, &self.candidates[j], block.clone(), &mut gains[j]);
+                let scores = &self.candidates[j].scores;
+                add_gain(simd, &self.nearest, scores, block.clone(), &mut gains[j]);
             }
             self.drop_losers(&gains, alive);
             if alive.len() == 1 {
@@ -331,12 +385,12 @@ impl<'a> Seeder<'a> {
     }
 
     /// The first of the candidates that are `alive` with the smallest potential.
-    fn best_by_definition(&mut self, drawn: &[RowIndex], alive: &[usize]) -> usize {
+    fn best_by_definition(&mut self, alive: &[usize]) -> usize {
         // Rows that none of them can be nearer to add the same to all potentials.
         let margin = self.margin() / (self.index.unit * self.index.unit);
         let mut potentials = vec![0.0; alive.len()];
         let centroids: Vec<Vec<f64>> =
-            alive.iter().map(|&j| as_centroid(self.data, drawn[j])).collect();
+            alive.iter().map(|&j| as_centroid(self.data, self.candidates[j].row)).collect();
         for row in 0..self.data.rows.n() {
             if !self.may_gain(row as u32, alive.iter().copied()) {
                 continue;
@@ -371,100 +425,45 @@ impl<'a> Seeder<'a> {
     }
 }
 
-impl Intervals {
-    /// The score of `row` is also between these.
-    fn narrow(&mut self, row: usize, low: f32, high: f32) {
-        self.low[row] = self.low[row].max(low);
-        self.high[row] = self.high[row].min(high);
-    }
-
-    /// The lower of two scores, of every row.
-    fn take_lower(&mut self, other: &Self) {
-        let ends = [(&mut self.low, &other.low), (&mut self.high, &other.high)];
-        for (ends, others) in ends {
-            for (end, other) in ends.iter_mut().zip(others) {
-                *end = end.min(*other);
-            }
-        }
-    }
-}
-
-/// The range of the score of row `i` in a `lane`.
-fn range_of(ranges: &Ranges, lane: usize, i: usize) -> (f32, f32) {
-    let (low, high) = (ranges.low.as_flattened(), ranges.high.as_flattened());
-    (low[lane][i] - ranges.slack[i], high[lane][i] + ranges.slack[i])
-}
-
-/// The ranges of a `lane` for `rows` into `intervals`.
-fn take_range(ranges: &Ranges, lane: usize, rows: Range<usize>, intervals: &mut Intervals) {
-    let lanes: [&Lanes; 2] = [&ranges.low.as_flattened()[lane], &ranges.high.as_flattened()[lane]];
-    let lows = intervals.low[rows.clone()].iter_mut().zip(lanes[0]).zip(&ranges.slack);
-    lows.for_each(|((low, found), slack)| *low = found - slack);
-    let highs = intervals.high[rows].iter_mut().zip(lanes[1]).zip(&ranges.slack);
-    highs.for_each(|((high, found), slack)| *high = found + slack);
-}
-
-multiversion! {
-    /// Adds what `candidate` gains from some `rows`.
-    fn add_gain = add_gain_body(
-        nearest: &Intervals, candidate: &Intervals, rows: Range<usize>, gain: &mut Gain,
-    )
-}
-
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
-fn add_gain_body<const B: usize>(
-    nearest: &Intervals,
-    candidate: &Intervals,
-    rows: Range<usize>,
-    gain: &mut Gain,
-) {
-    for (ends, others, sum) in [
-        (&nearest.low, &candidate.high, &mut gain.low),
-        (&nearest.high, &candidate.low, &mut gain.high),
-    ] {
-        let mut sums = [0.0; LANES];
-        for (ends, others) in
-            ends[rows.clone()].chunks(LANES).zip(others[rows.clone()].chunks(LANES))
-        {
-            for ((sum, end), other) in sums.iter_mut().zip(ends).zip(others) {
-                let gained = end - other;
-                *sum += f64::from(if gained > 0.0 { gained } else { 0.0 });
-            }
-        }
-        *sum += sums.iter().sum::<f64>();
-    }
-}
-
-multiversion! {
-    /// Writes `label` into `labels` where the scores of `other` are below those of `nearest` for certain,
-    /// and [`Change::NOWHERE`] where they may be.
-    fn take_label = take_label_body(
-        nearest: &Intervals, other: &Intervals, label: u32, labels: &mut [u32],
-    )
-}
-
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
-fn take_label_body<const B: usize>(
-    nearest: &Intervals,
-    other: &Intervals,
-    label: u32,
-    labels: &mut [u32],
-) {
-    let nearest = nearest.low.iter().zip(&nearest.high);
-    let others = other.low.iter().zip(&other.high);
-    for ((label_of_row, nearest), other) in labels.iter_mut().zip(nearest).zip(others) {
-        let kept = if other.0 > nearest.1 { *label_of_row } else { Change::NOWHERE };
-        *label_of_row = if other.1 < nearest.0 { label } else { kept };
-    }
-}
-
 /// Makes each of `all` defined D² no larger than the distance to `centroid`.
 fn take_nearer(simd: Simd, data: Data<'_>, centroid: &[f64], all: &mut [f64]) {
     let mut distances = vec![0.0; all.len()];
     distance::to_one(simd, data.rows, centroid, &mut distances);
     for (nearest, &distance) in all.iter_mut().zip(&distances) {
         *nearest = nearest.min(distance);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::embedded;
+    use super::*;
+    use crate::index::Index;
+
+    #[test]
+    fn most_rounds_find_their_candidates_looked_at() {
+        const K: usize = 16;
+        let problem = embedded(4000, 200, 5);
+        let (simd, data) = (Simd::detect(), problem.data());
+        let index = Index::build(simd, data, 1, Layout::of(4000, 200)).expect("rows differ");
+        let index = index.view();
+        let looks_of = |init_id: u64| {
+            let mut random = RunRandom::new(0, K as u64, init_id);
+            let first = RowIndex::new(random.index(4000));
+            let mut seeder = Seeder::new(simd, data, &index, first);
+            let rows = |seeder: &Seeder<'_>| -> Vec<RowIndex> {
+                seeder.candidates.iter().map(|candidate| candidate.row).collect()
+            };
+            let mut looks = 0;
+            while seeder.chosen.len() < K {
+                let before = rows(&seeder);
+                seeder.choose_next(&mut random, K);
+                looks += usize::from(rows(&seeder) != before);
+            }
+            looks
+        };
+        // 15 rounds of 4 candidates: four looks at the least.
+        let all: usize = (0..10).map(looks_of).sum();
+        assert!((40..80).contains(&all), "{all} looks for 150 rounds");
     }
 }

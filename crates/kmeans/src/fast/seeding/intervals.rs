@@ -1,0 +1,133 @@
+//! What is known of the scores of all rows with one centroid, and what follows from that.
+
+use super::super::judge::Ranges;
+use super::super::kernel::{LANES, ROWS};
+use crate::exchange::Change;
+use crate::simd::multiversion;
+use std::array;
+use std::ops::Range;
+
+/// The lowest and highest that a score may be, of every row.
+#[derive(Debug, Clone)]
+pub(super) struct Intervals {
+    pub(super) low: Vec<f32>,
+    pub(super) high: Vec<f32>,
+}
+
+/// Bounds of what a candidate gains.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Gain {
+    pub(super) low: f64,
+    pub(super) high: f64,
+}
+
+impl Intervals {
+    /// Of `n` rows, of which all scores are `score`.
+    pub(super) fn all(n: usize, score: f32) -> Self {
+        Self { low: vec![score; n], high: vec![score; n] }
+    }
+
+    /// The score of `row` is also between these.
+    pub(super) fn narrow(&mut self, row: usize, low: f32, high: f32) {
+        self.low[row] = self.low[row].max(low);
+        self.high[row] = self.high[row].min(high);
+    }
+
+    /// The lower of two scores, of every row.
+    pub(super) fn take_lower(&mut self, other: &Self) {
+        let ends = [(&mut self.low, &other.low), (&mut self.high, &other.high)];
+        for (ends, others) in ends {
+            for (end, other) in ends.iter_mut().zip(others) {
+                *end = end.min(*other);
+            }
+        }
+    }
+}
+
+/// The range of the score of row `i` in a `lane`.
+pub(super) fn range_of(ranges: &Ranges, lane: usize, i: usize) -> (f32, f32) {
+    let (low, high) = (ranges.low.as_flattened(), ranges.high.as_flattened());
+    (low[lane][i] - ranges.slack[i], high[lane][i] + ranges.slack[i])
+}
+
+multiversion! {
+    /// The ranges of a `lane` for up to [`ROWS`] rows from `first` on into `intervals`.
+    pub(super) fn take_range = take_range_body(
+        ranges: &Ranges, lane: usize, first: usize, intervals: &mut Intervals,
+    )
+}
+
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
+fn take_range_body<const B: usize>(
+    ranges: &Ranges,
+    lane: usize,
+    first: usize,
+    intervals: &mut Intervals,
+) {
+    let (low, high) = (&ranges.low.as_flattened()[lane], &ranges.high.as_flattened()[lane]);
+    let lows: [f32; ROWS] = array::from_fn(|row| low[row] - ranges.slack[row]);
+    let highs: [f32; ROWS] = array::from_fn(|row| high[row] + ranges.slack[row]);
+    for (ends, found) in [(&mut intervals.low, lows), (&mut intervals.high, highs)] {
+        match ends[first..].first_chunk_mut() {
+            Some(ends) => *ends = found,
+            None => ends[first..].iter_mut().zip(found).for_each(|(end, found)| *end = found),
+        }
+    }
+}
+
+multiversion! {
+    /// Adds what `candidate` gains from some `rows`.
+    pub(super) fn add_gain = add_gain_body(
+        nearest: &Intervals, candidate: &Intervals, rows: Range<usize>, gain: &mut Gain,
+    )
+}
+
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
+fn add_gain_body<const B: usize>(
+    nearest: &Intervals,
+    candidate: &Intervals,
+    rows: Range<usize>,
+    gain: &mut Gain,
+) {
+    for (ends, others, sum) in [
+        (&nearest.low, &candidate.high, &mut gain.low),
+        (&nearest.high, &candidate.low, &mut gain.high),
+    ] {
+        let mut sums = [0.0; LANES];
+        for (ends, others) in
+            ends[rows.clone()].chunks(LANES).zip(others[rows.clone()].chunks(LANES))
+        {
+            for ((sum, end), other) in sums.iter_mut().zip(ends).zip(others) {
+                let gained = end - other;
+                *sum += f64::from(if gained > 0.0 { gained } else { 0.0 });
+            }
+        }
+        *sum += sums.iter().sum::<f64>();
+    }
+}
+
+multiversion! {
+    /// Writes `label` into `labels` where the scores of `other` are below those of `nearest` for certain,
+    /// and [`Change::NOWHERE`] where they may be.
+    pub(super) fn take_label = take_label_body(
+        nearest: &Intervals, other: &Intervals, label: u32, labels: &mut [u32],
+    )
+}
+
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
+fn take_label_body<const B: usize>(
+    nearest: &Intervals,
+    other: &Intervals,
+    label: u32,
+    labels: &mut [u32],
+) {
+    let nearest = nearest.low.iter().zip(&nearest.high);
+    let others = other.low.iter().zip(&other.high);
+    for ((label_of_row, nearest), other) in labels.iter_mut().zip(nearest).zip(others) {
+        let kept = if other.0 > nearest.1 { *label_of_row } else { Change::NOWHERE };
+        *label_of_row = if other.1 < nearest.0 { label } else { kept };
+    }
+}
