@@ -12,7 +12,6 @@
 //! Ogita, Oishi 2008, "Accurate floating-point summation, part I"). It needs nothing but additions,
 //! so it vectorises everywhere. The sum is rounded to binary64 only when it is read.
 
-use crate::coded::{CodedRows, decode};
 use crate::lines::Lines;
 use crate::rows::Magnitudes;
 use crate::simd::{Simd, multiversion};
@@ -44,8 +43,10 @@ impl SumGrid {
             return grid;
         }
         assert!(n as u64 <= 1 << 32, "more rows than exact sums are laid out for");
-        let growth = Self::growth(n);
-        let finest = Self::last_place(magnitudes.smallest);
+        // So many values add so many bits to one, `n < 2^growth`; cutting asks for values below 2^51
+        // grids, which growth of 3 sees to.
+        let growth = (n.ilog2() as i32 + 1).max(3);
+        let finest = last_place(magnitudes.smallest);
         // |value| <= 2^top for what the limb is given, so n of them stay within 2^(top + growth).
         let mut top = exponent(magnitudes.largest) + 1;
         loop {
@@ -57,18 +58,6 @@ impl SumGrid {
             grid.limbs += 1;
             top = unit - 1;
         }
-    }
-
-    /// How many bits so many values add to one: `n < 2^growth`, and cutting asks for values below 2^51
-    /// grids, which growth of 3 sees to.
-    fn growth(n: usize) -> i32 {
-        (n.ilog2() as i32 + 1).max(3)
-    }
-
-    /// The exponent of the last place that values have whose `smallest` is this: no finer than its own,
-    /// nor than binary32 has any.
-    fn last_place(smallest: f32) -> i32 {
-        (exponent(smallest) - (f32::MANTISSA_DIGITS as i32 - 1)).max(exponent(f32::from_bits(1)))
     }
 
     /// How many binary64 a sum is made of.
@@ -98,7 +87,13 @@ fn exponent(x: impl Into<f64>) -> i32 {
     (x.into().to_bits() >> 52) as i32 - 1023
 }
 
-fn power_of_two(exponent: i32) -> f64 {
+/// The exponent of the last place that values have whose `smallest` is this: no finer than its own, nor
+/// than binary32 has any.
+pub(crate) fn last_place(smallest: f32) -> i32 {
+    (exponent(smallest) - (f32::MANTISSA_DIGITS as i32 - 1)).max(exponent(f32::from_bits(1)))
+}
+
+pub(crate) fn power_of_two(exponent: i32) -> f64 {
     debug_assert!((-1022..=1023).contains(&exponent), "a normal power of two");
     f64::from_bits(((exponent + 1023) as u64) << 52)
 }
@@ -110,21 +105,13 @@ pub struct ExactSums {
     pub(crate) stride: usize,
     /// `[k, limbs, stride]`.
     pub(crate) values: Lines<f64>,
-    /// What these leave out.
-    pub(crate) omitted: Option<Omitted>,
 }
 
 impl ExactSums {
     /// `k` sums of no rows.
     #[must_use]
     pub fn new(grid: SumGrid, k: usize, stride: usize) -> Self {
-        Self { grid, stride, values: Lines::zeros(k * grid.limbs * stride), omitted: None }
-    }
-
-    /// `k` sums of no rows, which are to be coded.
-    pub(crate) fn of_coded(simd: Simd, grid: SumGrid, k: usize, coded: &CodedRows<'_>) -> Self {
-        let omitted = Omitted::new(simd, grid, coded);
-        Self { omitted, ..Self::new(grid, k, coded.stride()) }
+        Self { grid, stride, values: Lines::zeros(k * grid.limbs * stride) }
     }
 
     /// Makes all of them sums of no rows again.
@@ -134,7 +121,6 @@ impl ExactSums {
 
     /// Adds `row`, `[stride]`, to sum `j`.
     pub fn add(&mut self, simd: Simd, j: usize, row: &[f32]) {
-        debug_assert!(self.omitted.is_none(), "rows that are coded come by exchange");
         let (grid, sum) = (self.grid, self.sum_mut(j));
         add_row(simd, &grid, row, sum);
     }
@@ -142,7 +128,6 @@ impl ExactSums {
     /// Adds the sums of `other`, made for the same grid, `k` and stride.
     pub fn merge(&mut self, other: &Self) {
         debug_assert_eq!(self.grid, other.grid);
-        debug_assert!(self.omitted.is_none() && other.omitted.is_none(), "these are whole");
         for (sum, other) in self.values.iter_mut().zip(&*other.values) {
             *sum += other;
         }
@@ -154,9 +139,6 @@ impl ExactSums {
         let limbs = self.grid.limbs;
         let sum = &self.values[j * limbs * self.stride..][..limbs * self.stride];
         let count = count as f64;
-        if let Some(omitted) = &self.omitted {
-            return omitted.mean(sum, count, mean);
-        }
         for (column, mean) in mean.iter_mut().enumerate() {
             *mean = match limbs {
                 1 => sum[column],
@@ -173,69 +155,6 @@ impl ExactSums {
     }
 }
 
-/// What sums of two limbs leave out: for each of their rows, the values of each column's common code.
-#[derive(Debug, Clone)]
-pub(crate) struct Omitted {
-    /// How values are cut.
-    pub(crate) cutter: f64,
-    /// The common codes, `[stride]`,
-    pub(crate) codes: Vec<u8>,
-    /// and the limbs of their values, `[2, stride]`.
-    pub(crate) limbs: Lines<f64>,
-}
-
-impl Omitted {
-    /// For sums of these rows. `None` where they do not take two limbs, or differences from the common
-    /// values might not add up without rounding.
-    pub(crate) fn new(simd: Simd, grid: SumGrid, coded: &CodedRows<'_>) -> Option<Self> {
-        let [cutter] = *grid.cutters() else { return None };
-        let (codes, stride) = (coded.common(), coded.stride());
-        // As the grid was chosen: for so many rows, none of whose values is above 2^top.
-        let unit = exponent_of_cutter(cutter);
-        let top = unit + PRECISION - SumGrid::growth(coded.n());
-        let mut limbs = Lines::zeros(2 * stride);
-        let mut values = vec![0.0; stride];
-        decode(simd, coded, &codes, &mut values);
-        let (highs, lows) = limbs.split_at_mut(stride);
-        for (&x, (high, low)) in values.iter().zip(highs.iter_mut().zip(lows.iter_mut())) {
-            [*high, *low] = cut(cutter, x);
-        }
-        let (mut farthest, mut finest) = ([0.0_f64; 2], f32::INFINITY);
-        for code in 0..=u8::MAX {
-            decode(simd, coded, &vec![code; stride], &mut values);
-            for (&x, (high, low)) in values.iter().zip(highs.iter().zip(&*lows)) {
-                if f64::from(x.abs()) > power_of_two(top) {
-                    // No row has this code.
-                    continue;
-                }
-                let limbs = cut(cutter, x);
-                farthest[0] = farthest[0].max((limbs[0] - high).abs());
-                farthest[1] = farthest[1].max((limbs[1] - low).abs());
-                if x != 0.0 {
-                    finest = finest.min(x.abs());
-                }
-            }
-        }
-        // Below its limit a multiple of the unit has no more digits than a binary64 holds.
-        let limit = |unit: i32| power_of_two(unit + PRECISION);
-        let last = if finest.is_finite() { SumGrid::last_place(finest) } else { unit };
-        let n = coded.n() as f64;
-        let fit = n * farthest[0] <= limit(unit) && n * farthest[1] <= limit(last);
-        fit.then_some(Self { cutter, codes, limbs })
-    }
-
-    /// The mean of `count` rows whose sum is this, `[2, stride]`, and what it leaves out.
-    fn mean(&self, sum: &[f64], count: f64, mean: &mut [f64]) {
-        let (highs, lows) = sum.split_at(mean.len());
-        let common = self.limbs.split_at(mean.len());
-        let sums = highs.iter().zip(lows).zip(common.0.iter().zip(common.1));
-        for (mean, ((high, low), (common_high, common_low))) in mean.iter_mut().zip(sums) {
-            // Each limb is exact, and so the rounded sum of both is the exact sum rounded.
-            *mean = ((high + count * common_high) + (low + count * common_low)) / count;
-        }
-    }
-}
-
 /// Both limbs of a value.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
@@ -243,11 +162,6 @@ pub(crate) fn cut(cutter: f64, x: f32) -> [f64; 2] {
     let x = f64::from(x);
     let high = (x + cutter) - cutter;
     [high, x - high]
-}
-
-/// What multiples of `2^this` a value is cut into by `cutter`.
-fn exponent_of_cutter(cutter: f64) -> i32 {
-    exponent(cutter) - (PRECISION - 1)
 }
 
 /// The sum of `terms`, correctly rounded.
@@ -412,11 +326,11 @@ mod tests {
                 let (kept, removed) = (0..values.len(), values.len()..all.len());
                 let mut forward = ExactSums::new(grid, 3, WIDTH);
                 for row in rows.iter() { forward.add(simd, 1, row); }
-                forward.exchange_all(simd, rows, None, &mut changes(removed, 1, 2));
+                forward.exchange_all(simd, rows, &mut changes(removed, 1, 2));
                 let mut backward = ExactSums::new(grid, 3, WIDTH);
                 let nowhere = Change::NOWHERE;
-                backward.exchange_all(simd, rows, None, &mut changes(kept.clone(), nowhere, 0));
-                backward.exchange_all(simd, rows, None, &mut changes(kept, 0, 1));
+                backward.exchange_all(simd, rows, &mut changes(kept.clone(), nowhere, 0));
+                backward.exchange_all(simd, rows, &mut changes(kept, 0, 1));
                 for sums in [&forward, &backward] {
                     let mut mean = [0.0; WIDTH];
                     sums.mean(1, 1, &mut mean);

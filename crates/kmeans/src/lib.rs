@@ -37,6 +37,7 @@
 //! ```
 
 pub mod coded;
+mod coded_sum;
 pub mod data;
 pub mod digest;
 pub mod distance;

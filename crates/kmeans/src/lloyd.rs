@@ -4,6 +4,7 @@
 //! says how each number is defined. What differs between engines is only how labels are found and
 //! sums are kept up to date (`Assign`).
 
+use crate::coded_sum::CodedSums;
 use crate::data::Data;
 use crate::distance;
 use crate::exact_sum::ExactSums;
@@ -97,32 +98,53 @@ pub struct Iteration {
 #[derive(Debug, Clone)]
 pub(crate) struct Clusters {
     simd: Simd,
-    sums: ExactSums,
+    sums: Sums,
     sizes: Vec<u64>,
+}
+
+/// Exact sums of rows as they are, or as they are coded.
+#[derive(Debug, Clone)]
+enum Sums {
+    OfRows(ExactSums),
+    OfCodes(CodedSums),
 }
 
 impl Clusters {
     pub(crate) fn new(simd: Simd, data: Data<'_>, k: usize) -> Self {
-        let sums = match &data.coded {
-            Some(coded) => ExactSums::of_coded(simd, data.grid, k, coded),
-            None => ExactSums::new(data.grid, k, data.rows.stride()),
-        };
+        let of_codes = data.coded.as_ref().and_then(|coded| CodedSums::new(simd, data, coded, k));
+        let sums = of_codes.map_or_else(
+            || Sums::OfRows(ExactSums::new(data.grid, k, data.rows.stride())),
+            Sums::OfCodes,
+        );
         Self { simd, sums, sizes: vec![0; k] }
     }
 
+    /// No cluster has any rows.
     pub(crate) fn clear(&mut self) {
-        self.sums.clear();
+        self.of_rows().clear();
         self.sizes.fill(0);
     }
 
     pub(crate) fn add(&mut self, row: &[f32], label: u32) {
-        self.sums.add(self.simd, label as usize, row);
+        let simd = self.simd;
+        self.of_rows().add(simd, label as usize, row);
         self.sizes[label as usize] += 1;
+    }
+
+    fn of_rows(&mut self) -> &mut ExactSums {
+        match &mut self.sums {
+            Sums::OfRows(sums) => sums,
+            Sums::OfCodes(_) => unreachable!("the plain engine gets no codes"),
+        }
     }
 
     /// Moves rows from one cluster to another.
     pub(crate) fn exchange_all(&mut self, data: Data<'_>, changes: &mut [Change]) {
-        self.sums.exchange_all(self.simd, data.rows, data.coded.as_ref(), changes);
+        match (&mut self.sums, &data.coded) {
+            (Sums::OfCodes(sums), Some(coded)) => sums.exchange_all(self.simd, coded, changes),
+            (Sums::OfRows(sums), _) => sums.exchange_all(self.simd, data.rows, changes),
+            (Sums::OfCodes(_), None) => unreachable!("they were made of codes"),
+        }
         for change in changes {
             if change.from != Change::NOWHERE {
                 self.sizes[change.from as usize] -= 1;
@@ -138,7 +160,11 @@ impl Clusters {
         let mut largest = 0;
         for (j, &size) in self.sizes.iter().enumerate() {
             if size > 0 {
-                self.sums.mean(j, size, &mut means[j * stride..][..stride]);
+                let mean = &mut means[j * stride..][..stride];
+                match &self.sums {
+                    Sums::OfRows(sums) => sums.mean(j, size, mean),
+                    Sums::OfCodes(sums) => sums.mean(j, size, mean),
+                }
             }
             if size > self.sizes[largest] {
                 largest = j;

@@ -3,6 +3,9 @@
 use super::anchors::{Movements, Note};
 use super::judge::{Ranges, Verdicts, judge};
 use super::kernel::{self, GroupLine, LANES, Part, Products, ROWS, Reach, RowLines, Sums};
+use crate::coded::{self, CodedRows};
+use crate::coded_sum::CodedSums;
+use crate::data::Statistics;
 use crate::distance::{self, Nearest};
 use crate::exact_sum::{ExactSums, SumGrid};
 use crate::exchange::Change;
@@ -17,7 +20,7 @@ const COUNT: usize = 4096;
 const K: usize = 10;
 
 /// The names that [`workload`] knows.
-pub const NAMES: [&str; 8] = [
+pub const NAMES: [&str; 9] = [
     "bytes of 16 rows x 16 centroids",
     "range of a kept score",
     "turn a square",
@@ -25,6 +28,7 @@ pub const NAMES: [&str; 8] = [
     "limits that are reached",
     "product with the basis",
     "exact sums",
+    "exact sums of codes",
     "defined distances",
 ];
 
@@ -33,7 +37,9 @@ pub const NAMES: [&str; 8] = [
 pub fn rows_of(name: &str) -> usize {
     match name {
         "range of a kept score" => 1,
-        "limits that are reached" | "exact sums" | "defined distances" => COUNT,
+        "limits that are reached" | "exact sums" | "exact sums of codes" | "defined distances" => {
+            COUNT
+        }
         _ => ROWS,
     }
 }
@@ -45,6 +51,18 @@ fn noise(at: usize) -> u64 {
 
 fn numbers(count: usize) -> Vec<f32> {
     (0..count).map(|at| (noise(at) % 2001) as f32 / 500.0 - 2.0).collect()
+}
+
+/// All rows go to another sum,
+fn changes() -> Vec<Change> {
+    (0..COUNT as u32).map(|row| Change { row, from: row % 5, to: 5 + row % 5 }).collect()
+}
+
+/// and back again.
+fn turn_back(changes: &mut [Change]) {
+    for change in changes {
+        std::mem::swap(&mut change.from, &mut change.to);
+    }
 }
 
 /// The work that is called `name`, one of [`NAMES`].
@@ -121,16 +139,13 @@ pub fn workload(name: &str, simd: Simd) -> Box<dyn FnMut()> {
         "exact sums" => {
             let grid = SumGrid::for_rows(COUNT, Magnitudes::of(&values));
             let mut sums = ExactSums::new(grid, K, WIDTH);
-            let mut changes: Vec<Change> = (0..COUNT as u32)
-                .map(|row| Change { row, from: row % 5, to: 5 + row % 5 })
-                .collect();
+            let mut changes = changes();
             Box::new(move || {
-                sums.exchange_all(simd, Rows::new(&values, COUNT, WIDTH), None, &mut changes);
-                for change in &mut changes {
-                    std::mem::swap(&mut change.from, &mut change.to);
-                }
+                sums.exchange_all(simd, Rows::new(&values, COUNT, WIDTH), &mut changes);
+                turn_back(&mut changes);
             })
         }
+        "exact sums of codes" => sums_of_codes(simd),
         "defined distances" => {
             let centroids: Vec<f64> = (0..K * WIDTH).map(|at| f64::from(values[at])).collect();
             let mut found = vec![Nearest { label: 0, distance: 0.0 }; COUNT];
@@ -141,4 +156,26 @@ pub fn workload(name: &str, simd: Simd) -> Box<dyn FnMut()> {
         }
         _ => panic!("there is no work called {name}"),
     }
+}
+
+fn sums_of_codes(simd: Simd) -> Box<dyn FnMut()> {
+    // Two of five are not the common one, and neighbours are alike.
+    let codes: Vec<u8> = (0..COUNT * WIDTH)
+        .map(|at| if noise(at / 32) % 5 < 2 { noise(at) as u8 } else { 0 })
+        .collect();
+    let columns = CodedRows::columns_of(&[33.3; WIDTH], &[78.5; WIDTH]);
+    let coded = CodedRows::new(&codes, &columns);
+    let mut values = vec![0.0; COUNT * WIDTH];
+    for (row, values) in values.chunks_exact_mut(WIDTH).enumerate() {
+        coded::decode(simd, &coded, coded.codes(row), values);
+    }
+    let rows = Rows::new(&values, COUNT, WIDTH);
+    let statistics = Statistics::compute(simd, rows, Magnitudes::of(&values), 1);
+    let data = statistics.with_rows(rows);
+    let mut sums = CodedSums::new(simd, data, &coded, K).expect("they fit");
+    let mut changes = changes();
+    Box::new(move || {
+        sums.exchange_all(simd, &CodedRows::new(&codes, &columns), &mut changes);
+        turn_back(&mut changes);
+    })
 }

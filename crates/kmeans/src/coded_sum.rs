@@ -1,0 +1,326 @@
+//! Exact sums of coded rows, as integers.
+//!
+//! Rows are read from memory, so it pays to look at as little of them as can be. Of coded rows (see
+//! [`CodedRows`]) one code is often the most common of its column, as that of the background in
+//! pictures. These sums are of the differences from the common codes' values: a row's columns with the
+//! common code change nothing, and are not even decoded.
+//!
+//! A column has at most 256 values, so their finest place is known, and values are whole multiples of
+//! that, `2^last`. As such they are added up in 64 bits, without rounding, in any order: a sum takes one
+//! addition a value and half the memory of [`ExactSums`](crate::exact_sum::ExactSums), which have to get
+//! by with what the sums of any values take.
+//!
+//! # Why nothing overflows
+//!
+//! No value lies farther from its column's mean `m` than the row that it is of from the mean of all rows,
+//! and so codes that would are of no row. Where no other code's value is below that of the common one,
+//! `c`, or none is above, all differences have one sign, and no sum of some of them is larger than the sum
+//! of all, `n |m - c|`. Else no difference is larger than the largest of all codes, `n` times. Columns for
+//! which neither bound leaves room have no such sums.
+
+use crate::coded::{CodedRows, decode, value_of};
+use crate::data::Data;
+use crate::exact_sum::{last_place, power_of_two};
+use crate::exchange::{AHEAD, Change};
+use crate::lines::Lines;
+use crate::simd::{Simd, multiversion, prefetch};
+use std::array;
+
+/// Columns whose codes are compared with the common ones together, and how many such groups a number
+/// has bits for.
+const GROUP: usize = 8;
+const GROUPS: usize = u64::BITS as usize;
+
+/// Added to a whole number below 2⁵¹, it leaves that in the lowest bits, as its own are those of `2^52`
+/// and more.
+const CONVERTER: f64 = 1.5 * (1_u64 << 52) as f64;
+
+/// Whole numbers below this are converted, and sums below that leave room.
+const LARGEST_VALUE: f64 = (1_u64 << 51) as f64;
+const LARGEST_SUM: f64 = (1_u64 << 62) as f64;
+
+/// `k` sums of coded rows.
+#[derive(Debug, Clone)]
+pub(crate) struct CodedSums {
+    /// The common code of each column, `[stride]`,
+    common: Vec<u8>,
+    /// what its value is a multiple of, and how many times,
+    units: Vec<f64>,
+    multiples: Vec<i64>,
+    /// what values are multiplied by to be whole numbers,
+    scales: Vec<f32>,
+    /// and what is taken off of the bits of a converted one to leave the difference from the common one.
+    offsets: Lines<i64>,
+    /// `[k, stride]`
+    sums: Lines<i64>,
+}
+
+impl CodedSums {
+    /// `k` sums of no rows. `None` where sums of these rows might not fit.
+    pub(crate) fn new(simd: Simd, data: Data<'_>, coded: &CodedRows<'_>, k: usize) -> Option<Self> {
+        let (common, stride) = (coded.common(), coded.stride());
+        let mut values = vec![vec![0.0; stride]; 256];
+        for (code, values) in (0..=u8::MAX).zip(&mut values) {
+            decode(simd, coded, &vec![code; stride], values);
+        }
+        let farthest = data.spread.iter().fold(0.0, |a: f64, &b| a.max(b)).sqrt() * (1.0 + 1e-9);
+        let n = data.rows.n() as f64;
+        let mut sums = Self {
+            units: Vec::with_capacity(stride),
+            multiples: Vec::with_capacity(stride),
+            scales: Vec::with_capacity(stride),
+            offsets: Lines::zeros(stride),
+            sums: Lines::zeros(k * stride),
+            common,
+        };
+        for (column, (&code, &mean)) in sums.common.iter().zip(data.center).enumerate() {
+            let reach = mean.abs() + farthest;
+            let values = values.iter().map(|values| values[column]);
+            let values = values.filter(|&value| f64::from(value.abs()) <= reach);
+            let finest = values.clone().filter(|&value| value != 0.0).map(f32::abs);
+            let finest = finest.fold(f32::INFINITY, f32::min);
+            let last = if finest < f32::INFINITY { last_place(finest) } else { 0 };
+            // Neither this nor its inverse leaves what binary32 has.
+            if !(-100..=100).contains(&last) {
+                return None;
+            }
+            let unit = power_of_two(last);
+            let multiple = |value: f32| f64::from(value) / unit;
+            let common = multiple(value_of_column(coded, code, column));
+            let (mut least, mut most) = (0.0_f64, 0.0_f64);
+            for value in values {
+                if multiple(value).abs() > LARGEST_VALUE {
+                    return None;
+                }
+                least = least.min(multiple(value) - common);
+                most = most.max(multiple(value) - common);
+            }
+            let differences = if least == 0.0 || most == 0.0 {
+                // The mean is rounded.
+                n * ((mean / unit - common).abs() + mean.abs() / unit * 1e-15 + 1.0)
+            } else {
+                n * most.max(-least)
+            };
+            if differences + n * common.abs() > LARGEST_SUM {
+                return None;
+            }
+            sums.units.push(unit);
+            sums.multiples.push(common as i64);
+            sums.scales.push(power_of_two(-last) as f32);
+            sums.offsets[column] = (common + CONVERTER).to_bits().cast_signed();
+        }
+        Some(sums)
+    }
+
+    /// Takes rows out of sums and adds them to others. Sorts `changes`.
+    pub(crate) fn exchange_all(
+        &mut self,
+        simd: Simd,
+        coded: &CodedRows<'_>,
+        changes: &mut [Change],
+    ) {
+        if !changes.is_empty() {
+            Change::sort(changes);
+            exchange(simd, self, coded, changes);
+        }
+    }
+
+    /// Sum `j`, which is of `count` rows, rounded once to binary64 and divided by that, into `mean`,
+    /// `[stride]`.
+    pub(crate) fn mean(&self, j: usize, count: u64, mean: &mut [f64]) {
+        let sum = &self.sums[j * mean.len()..][..mean.len()];
+        let columns = self.multiples.iter().zip(&self.units);
+        for ((mean, sum), (common, unit)) in mean.iter_mut().zip(sum).zip(columns) {
+            *mean = (sum + count.cast_signed() * common) as f64 * unit / count as f64;
+        }
+    }
+}
+
+/// The value of a `code` in a `column`.
+fn value_of_column(coded: &CodedRows<'_>, code: u8, column: usize) -> f32 {
+    let [mean, scale, reciprocal] = coded.columns().map(|numbers| numbers[column]);
+    value_of(code, mean, scale, reciprocal)
+}
+
+multiversion! {
+    /// As [`CodedSums::exchange_all`], of changes that are sorted.
+    fn exchange = exchange_body(
+        sums: &mut CodedSums, coded: &CodedRows<'_>, changes: &[Change],
+    )
+}
+
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
+fn exchange_body<const B: usize>(sums: &mut CodedSums, coded: &CodedRows<'_>, changes: &[Change]) {
+    let CodedSums { common, scales, offsets, sums, .. } = sums;
+    let stride = common.len();
+    let columns = coded.columns();
+    let sum = |j: u32| j as usize * stride..(j as usize + 1) * stride;
+    let mut nowhere: Lines<i64> = Lines::zeros(stride);
+    for (at, &Change { row, from, to }) in changes.iter().enumerate() {
+        if let Some(next) = changes.get(at + AHEAD) {
+            prefetch(coded.codes(next.row as usize));
+        }
+        let (to, from) = if from == Change::NOWHERE {
+            (&mut sums[sum(to)], &mut nowhere[..])
+        } else {
+            let [to, from] =
+                sums.get_disjoint_mut([sum(to), sum(from)]).expect("a row goes elsewhere");
+            (to, from)
+        };
+        let codes = coded.codes(row as usize);
+        for first in (0..stride).step_by(GROUPS * GROUP) {
+            let place = first..stride.min(first + GROUPS * GROUP);
+            // All of them as long, so that whatever is in one is in all.
+            let count = place.len() / GROUP;
+            let codes = &codes[place.clone()].as_chunks::<GROUP>().0[..count];
+            let common = &common[place.clone()].as_chunks::<GROUP>().0[..count];
+            let [means, divisors, reciprocals] =
+                columns.map(|numbers| &numbers[place.clone()].as_chunks::<GROUP>().0[..count]);
+            let scales = &scales[place.clone()].as_chunks::<GROUP>().0[..count];
+            let offsets = &offsets[place.clone()].as_chunks::<GROUP>().0[..count];
+            let [to, from] = [&mut *to, &mut *from]
+                .map(|sum| &mut sum[place.clone()].as_chunks_mut::<GROUP>().0[..count]);
+            let mut different = different(codes, common);
+            while different != 0 {
+                let group = different.trailing_zeros() as usize;
+                different &= different - 1;
+                if group >= count {
+                    break;
+                }
+                let (codes, means) = (&codes[group], &means[group]);
+                let (divisors, reciprocals) = (&divisors[group], &reciprocals[group]);
+                let (scales, offsets) = (&scales[group], &offsets[group]);
+                let differences: [i64; GROUP] = array::from_fn(|i| {
+                    let value = value_of(codes[i], means[i], divisors[i], reciprocals[i]);
+                    let converted = f64::from(value * scales[i]) + CONVERTER;
+                    converted.to_bits().cast_signed() - offsets[i]
+                });
+                to[group] = array::from_fn(|i| to[group][i] + differences[i]);
+                from[group] = array::from_fn(|i| from[group][i] - differences[i]);
+            }
+        }
+    }
+}
+
+/// A bit for each of up to [`GROUPS`] groups of columns, where not all of their codes are the common
+/// ones.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
+fn different(codes: &[[u8; GROUP]], common: &[[u8; GROUP]]) -> u64 {
+    let mut flags = [[0_u8; 8]; GROUPS / 8];
+    for (flag, (codes, common)) in flags.as_flattened_mut().iter_mut().zip(codes.iter().zip(common))
+    {
+        *flag = u8::from(u64::from_ne_bytes(*codes) != u64::from_ne_bytes(*common));
+    }
+    // Puts the lowest bit of each byte beside that of the next, in the highest byte.
+    let bits =
+        flags.map(|eight| u64::from_le_bytes(eight).wrapping_mul(0x0102_0408_1020_4080) >> 56);
+    (0..).step_by(8).zip(bits).fold(0, |all, (place, bits)| all | bits << place)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Statistics;
+    use crate::exact_sum::ExactSums;
+    use crate::rows::{Magnitudes, Rows};
+    use crate::simd::available;
+    use proptest::prelude::*;
+
+    const D: usize = 700;
+
+    /// Rows of which most codes are `common`, and what they stand for, as the scaler computes it.
+    fn rows_of(codes: &[Vec<u8>], scales: &[(f64, f64)]) -> (Vec<u8>, Vec<f32>, Vec<f32>) {
+        let stride = Rows::stride_of(D);
+        let (mean, std): (Vec<f64>, Vec<f64>) =
+            (0..D).map(|column| scales[column % scales.len()]).unzip();
+        let (mut all, mut values) = (Vec::new(), Vec::new());
+        for codes in codes {
+            for column in 0..stride {
+                let code = if column < D { codes[column % codes.len()] } else { 0 };
+                all.push(code);
+                values.push(if column < D {
+                    (f32::from(code) - mean[column] as f32) / std[column] as f32
+                } else {
+                    0.0
+                });
+            }
+        }
+        (all, CodedRows::columns_of(&mean, &std), values)
+    }
+
+    proptest! {
+        #[test]
+        fn coded_rows_leave_the_same_means_as_the_rows_themselves(
+            codes in prop::collection::vec(
+                prop::collection::vec(prop_oneof![6 => Just(3_u8), 1 => any::<u8>()], 1..90),
+                2..40,
+            ),
+            scales in prop::collection::vec((0.0_f64..255.0, 1e-2_f64..90.0), 1..9),
+            labels in prop::collection::vec((0_u32..4, 0_u32..4), 40),
+        ) {
+            let (bytes, columns, values) = rows_of(&codes, &scales);
+            let (n, coded) = (codes.len(), CodedRows::new(&bytes, &columns));
+            let rows = Rows::new(&values, n, D);
+            let statistics = Statistics::compute(Simd::detect(), rows, Magnitudes::of(&values), 1);
+            for simd in available().filter(|&simd| CodedRows::pay(simd)) {
+                prop_assert!(coded.stand_for(simd, rows));
+                let data = statistics.with_rows(rows);
+                let Some(mut sums) = CodedSums::new(simd, data, &coded, 4) else { continue };
+                let mut others = ExactSums::new(data.grid, 4, rows.stride());
+                for turn in 0..2 {
+                    let mut changes: Vec<Change> = (0..).zip(&labels[..n]).filter_map(|(row, &(a, b))| {
+                        let (from, to) = if turn == 0 { (Change::NOWHERE, a) } else { (a, b) };
+                        (from != to).then_some(Change { row, from, to })
+                    }).collect();
+                    sums.exchange_all(simd, &coded, &mut changes);
+                    others.exchange_all(simd, rows, &mut changes);
+                    let now = |&(a, b): &(u32, u32)| if turn == 0 { a } else { b };
+                    let size = |j: u32| labels[..n].iter().filter(|labels| now(labels) == j).count();
+                    let (mut mean, mut other) = (vec![0.0; rows.stride()], vec![0.0; rows.stride()]);
+                    for j in (0..4).filter(|&j| size(j) > 0) {
+                        sums.mean(j as usize, size(j) as u64, &mut mean);
+                        others.mean(j as usize, size(j) as u64, &mut other);
+                        let bits = |mean: &[f64]| -> Vec<u64> { mean.iter().map(|x| x.to_bits()).collect() };
+                        prop_assert_eq!(bits(&mean), bits(&other));
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn there_are_sums_only_where_they_fit() {
+        // Neither where values share a column with one of which 2^51 last places do not reach them, nor where
+        // there are so many rows that their differences might not add up, if these are not all on one side.
+        let fits = |scales: &[(f64, f64)], codes: &[u8], n: usize| {
+            let mut all = vec![codes.to_vec(); n];
+            all[0] = vec![255];
+            let (bytes, columns, values) = rows_of(&all, scales);
+            let coded = CodedRows::new(&bytes, &columns);
+            let rows = Rows::new(&values, n, D);
+            let statistics = Statistics::compute(Simd::detect(), rows, Magnitudes::of(&values), 1);
+            CodedSums::new(Simd::detect(), statistics.with_rows(rows), &coded, 1).is_some()
+        };
+        let close_to = |code: f32| f64::from(code.next_up());
+        assert!(fits(&[(127.5, 1.0)], &[0, 0, 255], 7));
+        assert!(!fits(&[(close_to(7.0), 1.0)], &[0, 0, 255], 7), "too fine");
+        assert!(!fits(&[(127.5, 1e36)], &[0, 0, 255], 7), "finer than a scale can be");
+        assert!(fits(&[(close_to(15.0), 1.0)], &[20], 1000));
+        assert!(!fits(&[(close_to(15.0), 1.0)], &[20], 3000), "too many");
+        assert!(fits(&[(close_to(15.0), 1.0)], &[0], 3000), "all on one side");
+    }
+
+    #[test]
+    fn groups_are_told_apart_by_any_of_their_codes() {
+        let common = [[5; GROUP]; 40];
+        for place in 0..40 * GROUP {
+            let mut codes = common;
+            codes.as_flattened_mut()[place] = 6;
+            assert_eq!(different(&codes, &common), 1 << (place / GROUP));
+        }
+        assert_eq!(different(&[[1; GROUP]; GROUPS], &[[2; GROUP]; GROUPS]), u64::MAX);
+        assert_eq!(different(&common, &common), 0);
+    }
+}
