@@ -6,9 +6,9 @@
 //! looked at whole: by [`super::planes`].
 
 use super::kernel::{LANES, Lanes};
+use super::product::Product;
 use crate::data::Data;
-use crate::index::gemm::{self, PANEL};
-use crate::index::{IndexView, TINY, rotation_error};
+use crate::index::{IndexView, TINY};
 use crate::simd::{Simd, multiversion};
 
 /// Centroids farther than this from the mean, in units (no row is above 1), are not projected.
@@ -31,10 +31,6 @@ pub(super) struct Centroids {
     pub(super) heads: Vec<Lanes>,
     pub(super) head_errors: Vec<f64>,
 }
-
-/// The product of centroids with the basis, `[k, stride]`: with its first panel, or all of it.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Product(pub(super) Vec<f32>);
 
 impl Centroids {
     pub(super) fn new(index: &IndexView<'_>, k: usize) -> Self {
@@ -61,10 +57,9 @@ impl Centroids {
         data: Data<'_>,
         centroids: &[f64],
         whole: bool,
-        Product(product): &mut Product,
+        product: &mut Product,
     ) -> bool {
-        let layout = index.layout;
-        let d = layout.d;
+        let d = index.layout.d;
         let own = self.scaled.chunks_exact_mut(d).zip(centroids.chunks_exact(data.rows.stride()));
         for (j, (scaled, centroid)) in own.enumerate() {
             let square = scale(simd, &centroid[..d], &data.center[..d], index.unit, scaled);
@@ -75,19 +70,11 @@ impl Centroids {
         if !self.norms.iter().all(|&norm| norm <= USABLE) {
             return false;
         }
-        let leading = d * self.front.next_multiple_of(PANEL);
-        let basis = if whole { index.basis } else { &index.basis[..leading] };
-        let stride = basis.len() / d;
-        product.resize(self.k * stride, 0.0);
-        gemm::multiply(simd, &self.scaled, d, d, basis, product);
-        for (j, product) in product.chunks_exact(stride).enumerate() {
-            // Behind the components is padding.
-            let heads = &mut self.heads[j / LANES * self.front..];
-            for (head, &value) in heads.iter_mut().zip(&product[..self.front]) {
-                head[j % LANES] = value;
-            }
+        product.set(simd, index, &self.scaled, whole);
+        for (group, heads) in self.heads.chunks_exact_mut(self.front).enumerate() {
+            heads.copy_from_slice(&product.group(group)[..self.front]);
         }
-        let relative = index.defect * (1.0 + index.defect) + rotation_error(&layout, index.defect);
+        let relative = index.defect * (1.0 + index.defect) + product.error(index);
         for (error, norm) in self.head_errors.iter_mut().zip(&self.norms) {
             *error = relative * norm + TINY;
         }

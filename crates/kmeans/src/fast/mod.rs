@@ -21,6 +21,7 @@ mod centroids;
 mod judge;
 mod kernel;
 mod planes;
+mod product;
 pub(crate) mod seeding;
 mod stages;
 mod weigh;

@@ -1,11 +1,12 @@
 //! Coordinates of centroids, rounded to bytes, and how they are multiplied with rows'.
 
-use super::centroids::{Centroids, Product, UNDERFLOW, square_apart};
+use super::centroids::{Centroids, UNDERFLOW};
 use super::judge::{BLOWN, ROUNDING};
-use super::kernel::{FOUR, GroupLine, LANES, Lanes, Source, Stretch, Taken, Then};
-use crate::index::{BIAS, IndexView, Layout, MAX_LEVELS, quantise, up};
+use super::kernel::{FOUR, GroupLine, LANES, Lanes, Source, Stretch, Sums32, Taken, Then};
+use super::product::Product;
+use crate::index::{BIAS, IndexView, LARGEST, Layout, MAX_LEVELS, up};
 use crate::lines::Lines;
-use crate::simd::{LINE, Simd};
+use crate::simd::{LINE, Simd, multiversion};
 
 /// Up to this many lanes, distances are kept for every pair of centroids.
 const PAIRWISE: usize = 256;
@@ -110,25 +111,27 @@ impl Products {
         &self.taken[group * count..][..count]
     }
 
-    /// Takes centroid `j`, of so many `groups`, of which these are the sums of each line's bytes, and -2
-    /// times what its high bytes are multiples of in each level.
-    fn set(&mut self, j: usize, groups: usize, line_sums: &[i32], factors: &[f32; MAX_LEVELS]) {
-        let (group, lane) = (j / LANES, j % LANES);
+    /// Takes one of so many `groups`, of which these are the sums of each line's bytes, and -2 times what
+    /// its high bytes are multiples of in each level.
+    fn set(&mut self, group: usize, groups: usize, line_sums: &[Sums32], factors: &PerLevel) {
         let count = self.taken.len() / groups;
         let mut taken = self.taken[group * count..][..count].iter_mut();
-        let (mut start, mut is_coarse) = (0_i32, true);
+        let (mut start, mut is_coarse) = ([0_i32; LANES], true);
         for stretch in &self.stretches {
-            let sums_of_lines = &line_sums[stretch.centroid_line..][..stretch.lines];
-            start = start.wrapping_sub(BIAS * sums_of_lines.iter().sum::<i32>());
+            for sums in &line_sums[stretch.centroid_line..][..stretch.lines] {
+                for (start, sum) in start.iter_mut().zip(sums) {
+                    *start = start.wrapping_sub(BIAS * sum);
+                }
+            }
             match stretch.then {
                 Then::GoOn => is_coarse = false,
                 Then::Take => {
                     is_coarse &= stretch.centroid_line < line_sums.len() / 2;
                     let taken = taken.next().expect("there is room for all");
-                    let factor = factors[taken.level];
-                    let factor = if is_coarse { factor } else { factor / 256.0 };
-                    (taken.start[lane], taken.factors[lane]) = (start, factor);
-                    (start, is_coarse) = (0, true);
+                    let share = if is_coarse { 1.0 } else { 1.0 / 256.0 };
+                    taken.start = start;
+                    taken.factors = factors[taken.level].map(|factor| factor * share);
+                    (start, is_coarse) = ([0; LANES], true);
                 }
             }
         }
@@ -178,59 +181,65 @@ impl Planes {
         simd: Simd,
         index: &IndexView<'_>,
         centroids: &Centroids,
-        Product(product): &Product,
+        product: &Product,
     ) {
         let layout = index.layout;
         let groups = self.groups();
-        let stride = product.len() / self.k;
-        let lines = layout.lines();
-        let all = layout.all_lines();
+        let (lines, all) = (layout.lines(), layout.all_lines());
         let mean = (self.points - 1) * groups;
-        for (j, product) in product.chunks_exact(stride).enumerate() {
-            let (group, lane) = (j / LANES, j % LANES);
-            let norm = centroids.norms[j];
-            let rotation = centroids.head_errors[j];
+        let mut line_sums = vec![[0; LANES]; 2 * all];
+        for group in 0..groups {
+            let lanes = group * LANES..self.k.min((group + 1) * LANES);
             let (high, low) = self.bytes[2 * all * group..][..2 * all].split_at_mut(all);
-            let mut line_sums = vec![0; 2 * all];
-            let mut factors = [0.0; MAX_LEVELS];
-            let (mut inside, mut first) = (0.0, 0);
+            let (high_sums, low_sums) = line_sums.split_at_mut(all);
             let (parts, fine_parts) = (&mut self.parts[group], &mut self.fine_parts[group]);
+            let mut factors = PerLevel::default();
+            let mut inside = [0.0; LANES];
+            let mut first = 0;
             for (level, at) in layout.columns().into_iter().enumerate() {
-                let values = &product[at];
-                let found = quantise(values, |i, value, rest| {
-                    let line = first + i / LINE;
-                    let (four, place) = (i % LINE / FOUR, i % FOUR);
-                    high[line][four][lane][place] = value as i8;
-                    low[line][four][lane][place] = rest as i8;
-                    line_sums[line] += value;
-                    line_sums[all + line] += rest;
-                });
+                let place = first..first + lines[level];
+                let values = &product.group(group)[at];
+                let found = Level::new(
+                    simd,
+                    values,
+                    (&mut high[place.clone()], &mut high_sums[place.clone()]),
+                    (&mut low[place.clone()], &mut low_sums[place]),
+                );
                 first += lines[level];
-                factors[level] = -2.0 * found.scale;
-                let error = |square: f64| up((square.sqrt() + rotation) * (1.0 + 1e-9));
-                let (fine, coarse) = (error(found.fine_square_error), error(found.square_error));
-                fine_parts.errors[level][lane] = fine;
-                parts.errors[level][lane] = if level == 0 { fine } else { coarse };
-                // Low bytes are what high ones are off by, but for what both are.
-                parts.lows[level][lane] = fine + coarse;
-                let square = values.iter().map(|&z| f64::from(z) * f64::from(z)).sum::<f64>();
-                inside += square;
-                let length = up(square.sqrt() * (1.0 + 1e-9));
-                self.apart[mean + group][level][lane] = length + coarse;
-                if self.points > 1 {
-                    self.lengths[j][level] = length;
+                factors[level] = found.scales.map(|scale| -2.0 * scale);
+                for (lane, j) in lanes.clone().enumerate() {
+                    let norm = found.squares[lane].sqrt() * (1.0 + 1e-9);
+                    let error = |square: f32| {
+                        let known = f64::from(square).sqrt() * slack(values.len());
+                        up(known + norm * 2.5e-7 + UNDERFLOW + centroids.head_errors[j])
+                    };
+                    let (fine, coarse) =
+                        (error(found.fine_square_errors[lane]), error(found.square_errors[lane]));
+                    fine_parts.errors[level][lane] = fine;
+                    parts.errors[level][lane] = if level == 0 { fine } else { coarse };
+                    // Low bytes are what high ones are off by, but for what both are.
+                    parts.lows[level][lane] = fine + coarse;
+                    inside[lane] += found.squares[lane];
+                    self.apart[mean + group][level][lane] = up(norm) + coarse;
+                    if self.points > 1 {
+                        self.lengths[j][level] = up(norm);
+                    }
                 }
             }
             for products in &mut self.products {
-                products.set(j, groups, &line_sums, &factors);
+                products.set(group, groups, &line_sums, &factors);
             }
-            self.squares[group][lane] = centroids.squares[j] as f32;
-            let inside = (inside.sqrt() * (1.0 - 1e-9) - rotation).max(0.0);
-            let outside = (norm * norm - inside * inside).max(0.0).sqrt();
-            parts.outside[lane] = if layout.is_whole() { 0.0 } else { up(outside) };
-            parts.rounding[lane] = 2.0 * ROUNDING * BLOWN * up(norm) * up(norm);
-            if self.points > 1 {
-                self.outside[j] = parts.outside[lane];
+            for (lane, j) in lanes.enumerate() {
+                let norm = centroids.norms[j];
+                self.squares[group][lane] = centroids.squares[j] as f32;
+                let inside =
+                    (inside[lane].sqrt() * (1.0 - 1e-9) - centroids.head_errors[j]).max(0.0);
+                let outside = (norm * norm - inside * inside).max(0.0).sqrt();
+                parts.outside[lane] = if layout.is_whole() { 0.0 } else { up(outside) };
+                parts.rounding[lane] = 2.0 * ROUNDING * BLOWN * up(norm) * up(norm);
+                if self.points > 1 {
+                    self.outside[j] = parts.outside[lane];
+                }
             }
             *fine_parts = Parts { errors: fine_parts.errors, ..*parts };
         }
@@ -238,20 +247,23 @@ impl Planes {
     }
 
     /// Measures how far centroids, of this `product` with the basis, are apart.
-    fn measure(&mut self, simd: Simd, layout: &Layout, product: &[f32]) {
+    fn measure(&mut self, simd: Simd, layout: &Layout, product: &Product) {
         let groups = self.groups();
-        let stride = product.len() / self.k;
         for (level, at) in layout.columns().into_iter().enumerate() {
-            let coordinates = |j: usize| &product[j * stride..][at.clone()];
-            for a in 0..self.points - 1 {
-                for b in 0..=a {
-                    let square = square_apart(simd, coordinates(a), coordinates(b));
-                    let apart = up(square.sqrt() * (1.0 + 1e-6) + UNDERFLOW);
-                    for (from, to) in [(a, b), (b, a)] {
-                        let (group, lane) = (to / LANES, to % LANES);
-                        // A centroid as it is looked at is off by its own error.
-                        let error = self.parts[group].errors[level][lane];
-                        self.apart[from * groups + group][level][lane] = apart + error;
+            for first in (0..self.points - 1).step_by(POINTS) {
+                let points = &product.group(first / LANES)[at.clone()];
+                for group in 0..groups {
+                    let mut squares = [[0.0; LANES]; POINTS];
+                    let others = &product.group(group)[at.clone()];
+                    squares_apart(simd, points, first % LANES, others, &mut squares);
+                    for (point, squares) in (first..self.points - 1).zip(squares) {
+                        let apart = &mut self.apart[point * groups + group][level];
+                        let errors = &self.parts[group].errors[level];
+                        for ((apart, square), error) in apart.iter_mut().zip(squares).zip(errors) {
+                            let known = f64::from(square).sqrt() * slack(others.len());
+                            // A centroid as it is looked at is off by its own error.
+                            *apart = up(known + UNDERFLOW) + error;
+                        }
                     }
                 }
             }
@@ -301,5 +313,141 @@ impl Planes {
     #[inline]
     pub(super) fn length_outside(&self, point: Reference) -> f32 {
         self.outside[point.0 as usize]
+    }
+}
+
+/// More than a sum of so many squares in binary32 is off by, in its root: each passes a rounding or two of
+/// its own, and one for each term that is added.
+fn slack(terms: usize) -> f64 {
+    1.0 + (terms + 4) as f64 / f64::from(1 << 24)
+}
+
+/// A level of a group of centroids, rounded to bytes.
+#[derive(Debug, Default)]
+struct Level {
+    /// What high bytes are multiples of.
+    scales: Lanes,
+    /// The squared errors of high bytes alone, and of both.
+    square_errors: Lanes,
+    fine_square_errors: Lanes,
+    /// Squared norms, before rounding.
+    squares: [f64; LANES],
+}
+
+/// Bytes of a level, and the sums of those of each line.
+type Bytes<'a> = (&'a mut [GroupLine], &'a mut [Sums32]);
+
+impl Level {
+    /// Rounds `values` to `high` and `low` bytes.
+    fn new(simd: Simd, values: &[Lanes], high: Bytes<'_>, low: Bytes<'_>) -> Self {
+        let mut found = Self::default();
+        to_bytes(simd, values, high, low, &mut found);
+        found
+    }
+}
+
+/// Adding this rounds a number far below it, and leaves the integer in the lowest bits.
+const ROUNDER: f32 = 12_582_912.0;
+
+multiversion! {
+    /// `values` as multiples of one scale for each lane, in high and low bytes.
+    fn to_bytes = to_bytes_body(
+        values: &[Lanes], high: Bytes<'_>, low: Bytes<'_>, found: &mut Level,
+    )
+}
+
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
+fn to_bytes_body<const B: usize>(
+    values: &[Lanes],
+    (high, high_sums): Bytes<'_>,
+    (low, low_sums): Bytes<'_>,
+    found: &mut Level,
+) {
+    let (mut largest, mut squares) = ([0.0_f32; LANES], [0.0_f64; LANES]);
+    for value in values {
+        for lane in 0..LANES {
+            let size = value[lane].abs();
+            largest[lane] = if size > largest[lane] { size } else { largest[lane] };
+            squares[lane] += f64::from(value[lane]) * f64::from(value[lane]);
+        }
+    }
+    let (mut scales, mut inverses) = ([0.0_f32; LANES], [0.0_f32; LANES]);
+    for lane in 0..LANES {
+        // A little larger, so that none is rounded to more than the largest.
+        let scale = largest[lane] / LARGEST * (1.0 + 4.0 * f32::EPSILON);
+        // What is too small to be divided by is left out as a whole.
+        let counts = scale >= f32::MIN_POSITIVE * 256.0;
+        scales[lane] = if counts { scale } else { 0.0 };
+        inverses[lane] = if counts { 1.0 / scale } else { 0.0 };
+    }
+    let (mut errors, mut fine_errors) = ([0.0_f32; LANES], [0.0_f32; LANES]);
+    let lines = high.iter_mut().zip(high_sums).zip(low.iter_mut().zip(low_sums));
+    for (values, ((high, high_sums), (low, low_sums))) in values.chunks(LINE).zip(lines) {
+        // Numbers of the loop's own stay in registers.
+        let (mut sums, mut rest_sums) = ([0; LANES], [0; LANES]);
+        for (values, (high, low)) in values.chunks(FOUR).zip(high.iter_mut().zip(low)) {
+            let (mut word, mut rest_word) = ([0_u32; LANES], [0_u32; LANES]);
+            for value in values.iter().rev() {
+                for lane in 0..LANES {
+                    let rounded = value[lane] * inverses[lane] + ROUNDER;
+                    let q = rounded.to_bits().cast_signed() - ROUNDER.to_bits().cast_signed();
+                    let coarse = (q + BIAS) >> 8;
+                    let rest = q - 256 * coarse;
+                    let off = value[lane] - scales[lane] * (256 * coarse) as f32;
+                    let fine_off = value[lane] - scales[lane] * q as f32;
+                    errors[lane] += off * off;
+                    fine_errors[lane] += fine_off * fine_off;
+                    sums[lane] += coarse;
+                    rest_sums[lane] += rest;
+                    word[lane] = word[lane] << 8 | coarse.cast_unsigned() & 0xff;
+                    rest_word[lane] = rest_word[lane] << 8 | rest.cast_unsigned() & 0xff;
+                }
+            }
+            (*high, *low) = (bytemuck::cast(word), bytemuck::cast(rest_word));
+        }
+        (*high_sums, *low_sums) = (sums, rest_sums);
+    }
+    let scales = scales.map(|scale| 256.0 * scale);
+    *found = Level { scales, square_errors: errors, fine_square_errors: fine_errors, squares };
+}
+
+/// Points whose distances are taken at a time.
+const POINTS: usize = 4;
+
+multiversion! {
+    /// Squared distances of some lanes of `points`, from the `first` on, to all lanes of `others`, in
+    /// binary32.
+    fn squares_apart = squares_apart_body(
+        points: &[Lanes], first: usize, others: &[Lanes], squares: &mut [Lanes; POINTS],
+    )
+}
+
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
+fn squares_apart_body<const B: usize>(
+    points: &[Lanes],
+    first: usize,
+    others: &[Lanes],
+    squares: &mut [Lanes; POINTS],
+) {
+    let [mut a, mut b, mut c, mut d] = [[0.0_f32; LANES]; POINTS];
+    for (points, others) in points.iter().zip(others) {
+        let points: &[f32; POINTS] = points[first..].first_chunk().expect("groups are whole");
+        // One by one, or the compiler gathers the same lane of all.
+        add_square(&mut a, points[0], others);
+        add_square(&mut b, points[1], others);
+        add_square(&mut c, points[2], others);
+        add_square(&mut d, points[3], others);
+    }
+    *squares = [a, b, c, d];
+}
+
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
+fn add_square(sums: &mut Lanes, point: f32, others: &Lanes) {
+    for lane in 0..LANES {
+        let difference = point - others[lane];
+        sums[lane] += difference * difference;
     }
 }

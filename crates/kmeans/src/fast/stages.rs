@@ -2,10 +2,11 @@
 
 use super::anchors::{Anchors, BySlot};
 use super::bounds::Lead;
-use super::centroids::{Centroids, Product};
+use super::centroids::Centroids;
 use super::judge::{Ranges, Verdicts, judge, lead};
 use super::kernel::{LANES, ROWS};
 use super::planes::{Depth, Planes};
+use super::product::Product;
 use super::weigh::{Batch, Kept, MovedProducts, Tile, by_anchors, by_planes};
 use super::{Look, Room, Settled};
 use crate::index::{Facts, IndexView};
@@ -79,7 +80,7 @@ impl Stages {
         let centroids = Centroids::new(index, k);
         let lanes = centroids.lanes;
         Self {
-            product: Product::default(),
+            product: Product::new(index, k),
             planes: Planes::new(index, k),
             anchors: Anchors::new(index, lanes),
             whole: false,

@@ -2,11 +2,12 @@
 //! themselves against distances in binary64.
 
 use super::anchors::{Anchors, BySlot};
-use super::centroids::{Centroids, Product};
+use super::centroids::Centroids;
 use super::judge::{Ranges, Verdicts, judge};
 use super::kernel::LANES;
 use super::kernel::ROWS;
 use super::planes::{Depth, Planes};
+use super::product::Product;
 use super::seeding::kmeans_plus_plus;
 use super::stages::{Defined, contenders_of, move_to_defined};
 use super::weigh::{Batch, Kept, MovedProducts, Tile, by_anchors, by_planes};
@@ -375,7 +376,7 @@ proptest! {
                 })
                 .collect();
             let mut moving = Centroids::new(&index, k);
-            let mut product = Product::default();
+            let mut product = Product::new(&index, k);
             let mut planes = Planes::new(&index, k);
             let mut anchors = Anchors::new(&index, moving.lanes).expect("the problem is wide");
             let (mut tile, mut ranges) = (Tile::new(&index), Ranges::new(k));

@@ -44,7 +44,7 @@ mod rotation;
 
 pub use crate::lines::Line;
 pub use layout::{Layout, MAX_LEVELS};
-pub(crate) use rotation::quantise;
+pub(crate) use rotation::LARGEST;
 
 use crate::data::Data;
 use crate::rows::RowIndex;

@@ -8,21 +8,21 @@ use crate::rows::RowIndex;
 use crate::simd::{LINE, Simd};
 
 /// The largest `|q|`: its high byte, rounded, is at most 127.
-const LARGEST: f32 = (127 * 256) as f32;
+pub(crate) const LARGEST: f32 = (127 * 256) as f32;
 
 /// Some coordinates as integers.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Quantised {
+struct Quantised {
     /// What high bytes are multiples of.
-    pub(crate) scale: f32,
+    scale: f32,
     /// The squared errors of high bytes alone, and of both.
-    pub(crate) square_error: f64,
-    pub(crate) fine_square_error: f64,
+    square_error: f64,
+    fine_square_error: f64,
 }
 
 /// `values` as multiples of one scale, in a high and a low byte each, of which `write` gets the
 /// place, the high, and the low.
-pub(crate) fn quantise(values: &[f32], mut write: impl FnMut(usize, i32, i32)) -> Quantised {
+fn quantise(values: &[f32], mut write: impl FnMut(usize, i32, i32)) -> Quantised {
     let largest = values.iter().fold(0.0_f32, |a, x| a.max(x.abs()));
     let scale = up(f64::from(largest) / f64::from(LARGEST));
     if scale < f32::MIN_POSITIVE * 256.0 || !scale.is_finite() {

@@ -20,12 +20,13 @@
 //! error is below `n 2^-53`, of distances with relative errors below `1e-9`: differences below
 //! [`Seeder::margin`] are not trusted, and left to the definition.
 
-use super::centroids::{Centroids, Product};
+use super::centroids::Centroids;
 mod intervals;
 
 use super::judge::Ranges;
 use super::kernel::{LANES, ROWS};
 use super::planes::{Depth, Planes};
+use super::product::Product;
 use super::weigh::{Batch, Tile, by_planes};
 use crate::data::Data;
 use crate::distance;
@@ -131,7 +132,7 @@ impl Round {
         let Seeder { simd, data, index, .. } = *seeder;
         let lanes = centroids.len() / data.rows.stride();
         let mut whole = Centroids::new(index, lanes);
-        let mut product = Product::default();
+        let mut product = Product::new(index, lanes);
         let usable = whole.set(simd, index, data, centroids, true, &mut product);
         assert!(usable, "rows are at most one unit from the mean");
         let mut planes = Planes::new(index, lanes);
