@@ -141,7 +141,7 @@ fn shared() -> Written {
         let index = with_index.then(|| Layout::of(n, d));
         let file = SharedFile::create(Place::Anonymous, &table, &scaler, index, Simd::detect(), 1)?;
         let mut bytes = fs::read(file.path())?;
-        bytes.drain(288..4096);
+        bytes.drain(320..4096);
         bytes.truncate(1024);
         write(&format!("shared/{name}"), &bytes)?;
     }

@@ -9,7 +9,7 @@ const HEADER_LEN: usize = 4096;
 
 /// The bytes of the header that hold something; of these, its own checksum, the number of rows, of
 /// columns, and the file's length.
-const FIELDS: usize = 288;
+const FIELDS: usize = 320;
 const CHECKSUM: usize = 12;
 const ROWS: usize = 16;
 const COLUMNS: usize = 24;
@@ -61,6 +61,8 @@ fn opened(bytes: &[u8]) -> bool {
     if let Some(index) = map.index() {
         assert_eq!((index.layout.n, index.layout.d), (n, d));
         assert_eq!(index.basis.len(), index.layout.basis_len());
+        assert_eq!(index.blocks.len(), index.layout.blocks_len());
+        assert_eq!(index.units.len(), index.layout.units_len());
         assert_eq!(index.front.len(), index.layout.front_len());
         assert_eq!(index.deep.len(), index.layout.deep_len());
         assert_eq!(index.low.len(), index.layout.low_len());

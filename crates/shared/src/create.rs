@@ -306,7 +306,13 @@ fn add_index(
     simd: Simd,
     threads: usize,
 ) -> IndexHeader {
-    layout.section_mut(file, Section::Basis).copy_from_slice(bytemuck::cast_slice(&plan.basis));
+    for (section, values) in [
+        (Section::Basis, bytemuck::cast_slice(&plan.basis)),
+        (Section::BasisBlocks, bytemuck::cast_slice(&plan.blocks)),
+        (Section::BasisUnits, bytemuck::cast_slice(&plan.units)),
+    ] {
+        layout.section_mut(file, section).copy_from_slice(values);
+    }
     let (before, [front, deep, low]) = layout.split_at_index(file);
     let data = statistics.with_rows(rows(before, layout));
     let [front, deep, low] = [front, deep, low].map(bytemuck::cast_slice_mut);

@@ -5,11 +5,12 @@
 //! 4096   sections, each at a multiple of 64: rows f32 [n, stride]; where rows are coded too, codes
 //!        u8 [n, stride] and what they stand for f32 [3, stride]; center f64 [stride],
 //!        spread f64 [n], spread_cumulative f64 [n], cutters f64 [limbs - 1];
-//!        where there is an index: basis f32; front, deep and low in blocks of 64 bytes
+//!        where there is an index: basis f32, the same as bytes, and their units f64; front, deep and low
+//!        in blocks of 64 bytes
 //! ```
 
 use bytemuck::{Pod, Zeroable};
-use kscan_kmeans::index::{Layout as IndexLayout, Line, MAX_LEVELS};
+use kscan_kmeans::index::{BYTES, Block, Layout as IndexLayout, Line, MAX_LEVELS};
 use kscan_kmeans::{CodedRows, Rows, side_by_side};
 
 const MAGIC: [u8; 8] = *b"KSCANSHR";
@@ -83,12 +84,14 @@ pub(crate) enum Section {
     SpreadCumulative,
     Cutters,
     Basis,
+    BasisBlocks,
+    BasisUnits,
     Front,
     Deep,
     Low,
 }
 
-const SECTIONS: usize = 11;
+const SECTIONS: usize = 13;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
@@ -163,6 +166,8 @@ impl Layout {
             bytes(shape.n, size_of::<f64>())?,
             bytes(limbs.checked_sub(1)?, size_of::<f64>())?,
             bytes(index.map_or(0, |index| index.basis_len()), size_of::<f32>())?,
+            bytes(index.map_or(0, |index| index.blocks_len()), size_of::<[Block; BYTES]>())?,
+            bytes(index.map_or(0, |index| index.units_len()), size_of::<f64>())?,
             bytes(index.map_or(0, |index| index.front_len()), size_of::<Line>())?,
             bytes(index.map_or(0, |index| index.deep_len()), size_of::<Line>())?,
             bytes(index.map_or(0, |index| index.low_len()), size_of::<Line>())?,

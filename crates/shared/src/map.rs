@@ -76,6 +76,8 @@ impl SharedMap {
             unit,
             defect,
             basis: bytemuck::cast_slice(section(Section::Basis)),
+            blocks: bytemuck::cast_slice(section(Section::BasisBlocks)),
+            units: bytemuck::cast_slice(section(Section::BasisUnits)),
             front: bytemuck::cast_slice(section(Section::Front)),
             deep: bytemuck::cast_slice(section(Section::Deep)),
             low: bytemuck::cast_slice(section(Section::Low)),

@@ -74,7 +74,7 @@ impl Centroids {
         for (group, heads) in self.heads.chunks_exact_mut(self.front).enumerate() {
             heads.copy_from_slice(&product.group(group)[..self.front]);
         }
-        let relative = index.defect * (1.0 + index.defect) + product.error(index);
+        let relative = index.defect * (1.0 + index.defect) + product.error();
         for (error, norm) in self.head_errors.iter_mut().zip(&self.norms) {
             *error = relative * norm + TINY;
         }

@@ -18,6 +18,7 @@
 mod anchors;
 mod bounds;
 mod centroids;
+mod integers;
 mod judge;
 mod kernel;
 mod planes;
@@ -91,7 +92,7 @@ impl Assign for Fast<'_> {
         let known = std::mem::take(&mut self.known);
         let look = Look { simd, data, centroids };
         let k = centroids.len() / data.rows.stride();
-        let state = self.state.get_or_insert_with(|| State::new(data, index.as_ref(), k));
+        let state = self.state.get_or_insert_with(|| State::new(simd, data, index.as_ref(), k));
         state.travel.advance(simd, centroids);
         let usable = match (&mut state.stages, &index) {
             (Some(stages), Some(index)) => stages.set(look, index),
@@ -151,14 +152,14 @@ impl Assign for Fast<'_> {
 }
 
 impl State {
-    fn new(data: Data<'_>, index: Option<&IndexView<'_>>, k: usize) -> Self {
+    fn new(simd: Simd, data: Data<'_>, index: Option<&IndexView<'_>>, k: usize) -> Self {
         let n = data.rows.n();
         let unit = index.map(|index| index.unit).or_else(|| index::unit(data)).unwrap_or(1.0);
         Self {
             travel: Travel::new(unit, k, data.rows.stride()),
             limits: Limits::none(n),
             // A single centroid needs no telling apart.
-            stages: index.filter(|_| k > 1).map(|index| Stages::new(index, k)),
+            stages: index.filter(|_| k > 1).map(|index| Stages::new(simd, index, k)),
             visits: Vec::with_capacity(BLOCK),
             found: Vec::new(),
             is_first: true,

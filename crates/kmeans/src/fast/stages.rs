@@ -12,7 +12,7 @@ use super::{Look, Room, Settled};
 use crate::index::{Facts, IndexView};
 use crate::lloyd::Counters;
 use crate::rows::RowIndex;
-use crate::simd::prefetch;
+use crate::simd::{Simd, prefetch};
 use std::array;
 use std::ops::Range;
 
@@ -76,11 +76,11 @@ pub(super) struct Task<'t, 's> {
 }
 
 impl Stages {
-    pub(super) fn new(index: &IndexView<'_>, k: usize) -> Self {
+    pub(super) fn new(simd: Simd, index: &IndexView<'_>, k: usize) -> Self {
         let centroids = Centroids::new(index, k);
         let lanes = centroids.lanes;
         Self {
-            product: Product::new(index, k),
+            product: Product::new(simd, index, k),
             planes: Planes::new(index, k),
             anchors: Anchors::new(index, lanes),
             whole: false,

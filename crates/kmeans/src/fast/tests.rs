@@ -376,7 +376,7 @@ proptest! {
                 })
                 .collect();
             let mut moving = Centroids::new(&index, k);
-            let mut product = Product::new(&index, k);
+            let mut product = Product::new(simd, &index, k);
             let mut planes = Planes::new(&index, k);
             let mut anchors = Anchors::new(&index, moving.lanes).expect("the problem is wide");
             let (mut tile, mut ranges) = (Tile::new(&index), Ranges::new(k));

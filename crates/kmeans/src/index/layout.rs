@@ -1,6 +1,7 @@
 //! Which parts an index ([`super::Index`], [`super::IndexView`]) has, and how large they are.
 
 use super::gemm::PANEL;
+use super::integers::VECTORS;
 use super::{Facts, basis};
 use crate::simd::LINE;
 use serde::{Deserialize, Serialize};
@@ -98,10 +99,10 @@ impl Layout {
     pub fn bytes_to_plan(&self) -> u64 {
         let Self { n, d, components, .. } = *self;
         let sample = n.min(basis::SAMPLE).saturating_mul(d);
-        let vectors = components.saturating_mul(d);
+        let vectors = components.next_multiple_of(PANEL).saturating_mul(d);
         // The sample, turned and packed, and its covariance, twice.
         let square = d.saturating_mul(d.next_multiple_of(PANEL)).saturating_mul(2);
-        let values = [sample.saturating_mul(3), square, vectors.saturating_mul(3)];
+        let values = [sample.saturating_mul(3), square, vectors.saturating_mul(4)];
         let values = values.into_iter().fold(0, usize::saturating_add);
         (values as u64).saturating_mul(size_of::<f32>() as u64)
     }
@@ -132,6 +133,18 @@ impl Layout {
     #[must_use]
     pub fn basis_len(&self) -> usize {
         self.d.saturating_mul(self.components.next_multiple_of(PANEL))
+    }
+
+    /// Length of `IndexView::units`.
+    #[must_use]
+    pub fn units_len(&self) -> usize {
+        self.components.next_multiple_of(PANEL)
+    }
+
+    /// Length of `IndexView::blocks`.
+    #[must_use]
+    pub fn blocks_len(&self) -> usize {
+        (self.units_len() / VECTORS).saturating_mul(self.d.div_ceil(LINE))
     }
 
     /// Lines that bytes of each level take; in the second, with facts.

@@ -16,7 +16,8 @@
 //! what bounds need of a row ([`Facts`]), so that looking at leading coordinates reads nothing else
 //! ([`IndexView::front`](field@IndexView::front)). Then come, together, the low bytes of the first level
 //! and the high ones of the third: what else a closer look reads. The other low bytes, which few rows
-//! need, stand apart again.
+//! need, stand apart again. The basis is kept in two ways, for those who multiply centroids with it: as
+//! numbers, and as integers (`integers`), which its vectors are rounded to from the start.
 //!
 //! # How far it is from the truth
 //!
@@ -39,10 +40,12 @@
 
 mod basis;
 pub(crate) mod gemm;
+pub(crate) mod integers;
 mod layout;
 mod rotation;
 
 pub use crate::lines::Line;
+pub use integers::{BYTES, Block};
 pub use layout::{Layout, MAX_LEVELS};
 pub(crate) use rotation::LARGEST;
 
@@ -51,6 +54,7 @@ use crate::rows::RowIndex;
 use crate::simd::{LINE, Simd, prefetch};
 use crate::threads::side_by_side;
 use bytemuck::{Pod, Zeroable};
+use integers::Integers;
 use rotation::{Rotation, centre};
 
 const _: () = assert!(size_of::<Facts>() <= LINE, "facts fit a line");
@@ -69,6 +73,10 @@ pub struct Index {
     pub defect: f64,
     /// The basis, packed.
     pub basis: Vec<f32>,
+    /// The basis as bytes.
+    pub blocks: Vec<[Block; BYTES]>,
+    /// And their units.
+    pub units: Vec<f64>,
     /// High bytes of the first two levels, and facts.
     pub front: Vec<Line>,
     /// Low bytes of the first level, high ones of the third.
@@ -88,6 +96,11 @@ pub struct IndexView<'a> {
     pub defect: f64,
     /// `V`, in panels of 64 columns: `[components / 64, d, 64]`, padded with zeros.
     pub basis: &'a [f32],
+    /// The same as signed integers of three bytes: `[components / 16, d / 64, 3, 16, 64]`, the highest
+    /// first, padded with zeros,
+    pub blocks: &'a [[Block; BYTES]],
+    /// of these powers of two, `[components]`, padded too.
+    pub units: &'a [f64],
     /// Of each row, the high bytes of the first two levels, each in whole lines, from -128 to 127, with 128
     /// added; at the end of the last line, its [`Facts`].
     pub front: &'a [Line],
@@ -195,6 +208,10 @@ pub struct Plan {
     pub defect: f64,
     /// As in [`IndexView`].
     pub basis: Vec<f32>,
+    /// As in [`IndexView`].
+    pub blocks: Vec<[Block; BYTES]>,
+    /// As in [`IndexView`].
+    pub units: Vec<f64>,
 }
 
 /// Where what belongs to single rows is written: as in [`IndexView`].
@@ -228,10 +245,13 @@ impl Plan {
             centre(data, unit, row, &mut values);
             sample.extend(columns.iter().map(|&column| values[column]));
         }
-        let vectors = basis::principal(simd, &sample, columns.len(), layout.components);
+        let mut vectors = basis::principal(simd, &sample, columns.len(), layout.components);
+        // So that the basis is the same as integers.
+        vectors.chunks_exact_mut(columns.len()).for_each(integers::round);
         let defect = basis::defect(simd, &vectors, columns.len());
         let basis = gemm::pack_transposed(&vectors, &columns, d);
-        (defect < 0.25).then_some(Self { layout, unit, defect, basis })
+        let Integers { blocks, units } = Integers::new(simd, &vectors, &columns, d);
+        (defect < 0.25).then_some(Self { layout, unit, defect, basis, blocks, units })
     }
 
     /// Writes what belongs to the rows of `data`, for which this was made.
@@ -239,7 +259,7 @@ impl Plan {
     /// # Panics
     /// Where there is less room than that.
     pub fn write(&self, simd: Simd, data: Data<'_>, threads: usize, rows: RowsMut<'_>) {
-        let Self { layout, unit, defect, ref basis } = *self;
+        let Self { layout, unit, defect, ref basis, .. } = *self;
         let RowsMut { mut front, mut deep, mut low } = rows;
         let part = layout.n.div_ceil(threads.max(1));
         side_by_side((0..layout.n).step_by(part).map(|start| {
@@ -269,7 +289,8 @@ impl Index {
                 .map(|lines| vec![Line::ZERO; lines]);
         let rows = RowsMut { front: &mut front, deep: &mut deep, low: &mut low };
         plan.write(simd, data, threads, rows);
-        Some(Self { layout, unit, defect, basis: plan.basis, front, deep, low })
+        let Plan { basis, blocks, units, .. } = plan;
+        Some(Self { layout, unit, defect, basis, blocks, units, front, deep, low })
     }
 
     /// This, borrowed.
@@ -280,6 +301,8 @@ impl Index {
             unit: self.unit,
             defect: self.defect,
             basis: &self.basis,
+            blocks: &self.blocks,
+            units: &self.units,
             front: &self.front,
             deep: &self.deep,
             low: &self.low,

@@ -16,7 +16,8 @@ mod x86;
 
 use super::anchors::{Movements, Note};
 use super::planes::{GroupView, Parts, PerLevel};
-use crate::index::MAX_LEVELS;
+use crate::index::{BYTES, Block, MAX_LEVELS};
+use crate::lines::Line;
 use crate::simd::{LINE, Simd, SimdLevel};
 
 /// Centroids to a group: the lanes of a register.
@@ -68,6 +69,53 @@ impl Products {
 pub(super) struct Part<'a> {
     pub(super) rows: RowLines<'a>,
     pub(super) group: &'a [GroupLine],
+}
+
+/// Makes `sums` the products of 16 basis vectors, `[basis vector][lane]`, with a group of centroids, in all
+/// lines of both, by how many bytes stand behind those that are multiplied: of both numbers none, one, two,
+/// or three. They must fit 32 bits.
+///
+/// # Panics
+/// Where there are not as many lines of centroids as of basis vectors.
+pub(super) fn multiply_signed(
+    simd: Simd,
+    basis: &[[Block; BYTES]],
+    group: &[&[GroupLine]; BYTES],
+    sums: &mut [Products; BYTES + 1],
+) {
+    let fit = group.iter().all(|lines| lines.len() == basis.len());
+    assert!(fit, "every line of basis vectors has one of centroids");
+    #[cfg(target_arch = "x86_64")]
+    if simd.level() >= SimdLevel::Amx {
+        return amx::multiply_signed(basis, group, sums);
+    }
+    let _ = simd;
+    multiply_signed_portable(basis, group, sums);
+}
+
+fn multiply_signed_portable(
+    basis: &[[Block; BYTES]],
+    group: &[&[GroupLine]; BYTES],
+    sums: &mut [Products; BYTES + 1],
+) {
+    *sums = [Products::ZERO; BYTES + 1];
+    for (line, blocks) in basis.iter().enumerate() {
+        for (plane, block) in blocks.iter().enumerate() {
+            for (of_centroids, sums) in group.iter().zip(&mut sums[plane..]) {
+                for (Line(bytes), sums) in block.iter().zip(&mut sums.0) {
+                    for (x, centroids) in
+                        bytes.as_chunks::<FOUR>().0.iter().zip(&of_centroids[line])
+                    {
+                        for (sum, c) in sums.iter_mut().zip(centroids) {
+                            let products =
+                                x.iter().zip(c).map(|(&x, &c)| i32::from(x) * i32::from(c));
+                            *sum += products.sum::<i32>();
+                        }
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// Makes `sums` the scalar products of [`ROWS`] rows with the centroids of a group, in all lines of all

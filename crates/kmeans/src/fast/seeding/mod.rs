@@ -132,7 +132,7 @@ impl Round {
         let Seeder { simd, data, index, .. } = *seeder;
         let lanes = centroids.len() / data.rows.stride();
         let mut whole = Centroids::new(index, lanes);
-        let mut product = Product::new(index, lanes);
+        let mut product = Product::new(simd, index, lanes);
         let usable = whole.set(simd, index, data, centroids, true, &mut product);
         assert!(usable, "rows are at most one unit from the mean");
         let mut planes = Planes::new(index, lanes);
