@@ -208,15 +208,11 @@ fn exchange_body<const B: usize>(sums: &mut CodedSums, coded: &CodedRows<'_>, ch
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
 fn different(codes: &[[u8; GROUP]], common: &[[u8; GROUP]]) -> u64 {
-    let mut flags = [[0_u8; 8]; GROUPS / 8];
-    for (flag, (codes, common)) in flags.as_flattened_mut().iter_mut().zip(codes.iter().zip(common))
-    {
-        *flag = u8::from(u64::from_ne_bytes(*codes) != u64::from_ne_bytes(*common));
+    let mut bits = 0;
+    for (place, (codes, common)) in codes.iter().zip(common).enumerate() {
+        bits |= u64::from(u64::from_ne_bytes(*codes) != u64::from_ne_bytes(*common)) << place;
     }
-    // Puts the lowest bit of each byte beside that of the next, in the highest byte.
-    let bits =
-        flags.map(|eight| u64::from_le_bytes(eight).wrapping_mul(0x0102_0408_1020_4080) >> 56);
-    (0..).step_by(8).zip(bits).fold(0, |all, (place, bits)| all | bits << place)
+    bits
 }
 
 #[cfg(test)]

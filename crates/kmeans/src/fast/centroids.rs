@@ -134,16 +134,15 @@ fn at_most_apart(simd: Simd, a: &[f32], b: &[f32], norms: f64) -> f64 {
 const TERMS: usize = 8;
 
 multiversion! {
-    /// The squared distance of `a` to `b`, whose differences are taken in binary32, added in
-    /// binary32 for few terms and then in binary64: off by less than a relative 1e-6, but for
-    /// [`UNDERFLOW`].
-    pub(super) fn square_apart = square_apart_body(a: &[f32], b: &[f32]) -> f64
+    /// The squared distance of `a` to `b`, whose differences are taken in binary32, added in binary32 for
+    /// few terms and then in binary64: off by less than a relative 1e-6, but for [`UNDERFLOW`].
+    fn square_apart = square_apart_body(a: &[f32], b: &[f32]) -> f64
 }
 
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
 fn square_apart_body<const B: usize>(a: &[f32], b: &[f32]) -> f64 {
-    let mut total = 0.0;
+    let mut totals = [0.0_f64; LANES];
     for (a, b) in a.chunks(TERMS * LANES).zip(b.chunks(TERMS * LANES)) {
         let mut sums = [0.0_f32; LANES];
         let (a, b) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
@@ -156,15 +155,9 @@ fn square_apart_body<const B: usize>(a: &[f32], b: &[f32]) -> f64 {
         for (sum, (a, b)) in sums.iter_mut().zip(a.1.iter().zip(b.1)) {
             *sum += (a - b) * (a - b);
         }
-        // The sixteen are added in binary32 too, in four steps.
-        let mut width = LANES / 2;
-        while width > 0 {
-            for lane in 0..width {
-                sums[lane] += sums[lane + width];
-            }
-            width /= 2;
+        for (total, sum) in totals.iter_mut().zip(sums) {
+            *total += f64::from(sum);
         }
-        total += f64::from(sums[0]);
     }
-    total
+    totals.iter().sum()
 }
