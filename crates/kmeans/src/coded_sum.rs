@@ -39,6 +39,10 @@ const CONVERTER: f64 = 1.5 * (1_u64 << 52) as f64;
 const LARGEST_VALUE: f64 = (1_u64 << 51) as f64;
 const LARGEST_SUM: f64 = (1_u64 << 62) as f64;
 
+/// Up to this, a sum is what its mean, rounded, times the number of rows rounds to: both are off by a
+/// relative 2^-53, less than a quarter together, and the sum itself was not rounded.
+const LARGEST_TOTAL: f64 = (1_u64 << 50) as f64;
+
 /// `k` sums of coded rows.
 #[derive(Debug, Clone)]
 pub(crate) struct CodedSums {
@@ -51,6 +55,9 @@ pub(crate) struct CodedSums {
     scales: Vec<f32>,
     /// and what is taken off of the bits of a converted one to leave the difference from the common one.
     offsets: Lines<i64>,
+    /// The sum of all rows, where the mean tells it, `[stride]`.
+    total: Option<Vec<i64>>,
+    n: usize,
     /// `[k, stride]`
     sums: Lines<i64>,
 }
@@ -70,6 +77,8 @@ impl CodedSums {
             multiples: Vec::with_capacity(stride),
             scales: Vec::with_capacity(stride),
             offsets: Lines::zeros(stride),
+            total: Some(Vec::with_capacity(stride)),
+            n: data.rows.n(),
             sums: Lines::zeros(k * stride),
             common,
         };
@@ -108,31 +117,70 @@ impl CodedSums {
             sums.multiples.push(common as i64);
             sums.scales.push(power_of_two(-last) as f32);
             sums.offsets[column] = (common + CONVERTER).to_bits().cast_signed();
+            let total = mean * n / unit;
+            if total.abs() > LARGEST_TOTAL {
+                sums.total = None;
+            }
+            if let Some(totals) = &mut sums.total {
+                totals.push(total.round() as i64 - data.rows.n() as i64 * common as i64);
+            }
         }
         Some(sums)
     }
 
-    /// Takes rows out of sums and adds them to others. Sorts `changes`.
+    /// Takes rows out of sums and adds them to others, for `changes` of different rows. Sorts them.
     pub(crate) fn exchange_all(
         &mut self,
         simd: Simd,
         coded: &CodedRows<'_>,
         changes: &mut [Change],
     ) {
-        if !changes.is_empty() {
-            Change::sort(changes);
-            exchange(simd, self, coded, changes);
+        Change::sort(changes);
+        // Those that come from nowhere are last, so then all rows do.
+        let are_all = changes.len() == self.n
+            && changes.first().is_some_and(|change| change.from == Change::NOWHERE);
+        let Some(total) = self.total.as_ref().filter(|_| are_all) else {
+            return exchange(simd, self, coded, changes);
+        };
+        // What the others leave of all rows is the sum of the largest cluster.
+        let mut left = total.clone();
+        let clusters = || changes.chunk_by(|a, b| a.to == b.to);
+        let largest = clusters().map(<[Change]>::len).enumerate().max_by_key(|&(_, len)| len);
+        let (largest, _) = largest.expect("there are rows");
+        for rows in clusters().enumerate().filter(|&(at, _)| at != largest).map(|(_, rows)| rows) {
+            exchange(simd, self, coded, rows);
+            let sum = &self.sums[rows[0].to as usize * left.len()..];
+            left.iter_mut().zip(sum).for_each(|(left, sum)| *left -= sum);
         }
+        let to = clusters().nth(largest).expect("it is one of them")[0].to as usize;
+        self.sums[to * left.len()..][..left.len()].copy_from_slice(&left);
     }
 
     /// Sum `j`, which is of `count` rows, rounded once to binary64 and divided by that, into `mean`,
     /// `[stride]`.
-    pub(crate) fn mean(&self, j: usize, count: u64, mean: &mut [f64]) {
+    pub(crate) fn mean(&self, simd: Simd, j: usize, count: u64, mean: &mut [f64]) {
         let sum = &self.sums[j * mean.len()..][..mean.len()];
-        let columns = self.multiples.iter().zip(&self.units);
-        for ((mean, sum), (common, unit)) in mean.iter_mut().zip(sum).zip(columns) {
-            *mean = (sum + count.cast_signed() * common) as f64 * unit / count as f64;
-        }
+        mean_of(simd, sum, count.cast_signed(), &self.multiples, &self.units, mean);
+    }
+}
+
+multiversion! {
+    fn mean_of = mean_body(
+        sum: &[i64], count: i64, multiples: &[i64], units: &[f64], mean: &mut [f64],
+    )
+}
+
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
+fn mean_body<const B: usize>(
+    sum: &[i64],
+    count: i64,
+    multiples: &[i64],
+    units: &[f64],
+    mean: &mut [f64],
+) {
+    for ((mean, sum), (common, unit)) in mean.iter_mut().zip(sum).zip(multiples.iter().zip(units)) {
+        *mean = (sum + count * common) as f64 * unit / count as f64;
     }
 }
 
@@ -276,7 +324,7 @@ mod tests {
                     let size = |j: u32| labels[..n].iter().filter(|labels| now(labels) == j).count();
                     let (mut mean, mut other) = (vec![0.0; rows.stride()], vec![0.0; rows.stride()]);
                     for j in (0..4).filter(|&j| size(j) > 0) {
-                        sums.mean(j as usize, size(j) as u64, &mut mean);
+                        sums.mean(simd, j as usize, size(j) as u64, &mut mean);
                         others.mean(j as usize, size(j) as u64, &mut other);
                         let bits = |mean: &[f64]| -> Vec<u64> { mean.iter().map(|x| x.to_bits()).collect() };
                         prop_assert_eq!(bits(&mean), bits(&other));

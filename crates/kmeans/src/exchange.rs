@@ -28,7 +28,10 @@ impl Change {
 
     /// Sorts `changes` by where rows come from and go to, so that few sums are in use at a time.
     pub(crate) fn sort(changes: &mut [Self]) {
-        changes.sort_unstable_by_key(|change| (change.from, change.to, change.row));
+        // Of a single number, as that is compared faster than three.
+        changes.sort_unstable_by_key(|&Self { row, from, to }| {
+            u128::from(from) << 64 | u128::from(to) << 32 | u128::from(row)
+        });
     }
 }
 

@@ -163,7 +163,7 @@ impl Clusters {
                 let mean = &mut means[j * stride..][..stride];
                 match &self.sums {
                     Sums::OfRows(sums) => sums.mean(j, size, mean),
-                    Sums::OfCodes(sums) => sums.mean(j, size, mean),
+                    Sums::OfCodes(sums) => sums.mean(self.simd, j, size, mean),
                 }
             }
             if size > self.sizes[largest] {
