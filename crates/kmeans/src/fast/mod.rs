@@ -21,6 +21,7 @@ mod centroids;
 mod integers;
 mod judge;
 mod kernel;
+mod level;
 mod planes;
 mod product;
 pub(crate) mod seeding;

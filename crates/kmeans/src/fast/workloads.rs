@@ -10,8 +10,9 @@ use crate::distance::{self, Nearest};
 use crate::exact_sum::{ExactSums, SumGrid};
 use crate::exchange::Change;
 use crate::index::gemm::{self, PANEL};
+use crate::index::{BYTES, Line};
 use crate::rows::{Magnitudes, Rows};
-use crate::simd::Simd;
+use crate::simd::{LINE, Simd};
 use std::hint::black_box;
 
 /// Columns, rows and centroids of every workload.
@@ -20,13 +21,14 @@ const COUNT: usize = 4096;
 const K: usize = 10;
 
 /// The names that [`workload`] knows.
-pub const NAMES: [&str; 9] = [
+pub const NAMES: [&str; 10] = [
     "bytes of 16 rows x 16 centroids",
     "range of a kept score",
     "turn a square",
     "judge ranges",
     "limits that are reached",
     "product with the basis",
+    "the same as integers",
     "exact sums",
     "exact sums of codes",
     "defined distances",
@@ -134,6 +136,17 @@ pub fn workload(name: &str, simd: Simd) -> Box<dyn FnMut()> {
                 let (rows, basis) = (&values[..ROWS * WIDTH], &values[..WIDTH * PANEL]);
                 gemm::multiply(simd, rows, WIDTH, WIDTH, basis, &mut product);
                 black_box(&product);
+            })
+        }
+        "the same as integers" => {
+            let byte = |at: usize| noise(at) as u8;
+            let blocks = vec![[[Line([byte(1); LINE]); ROWS]; BYTES]; WIDTH / LINE];
+            let bytes: Vec<u8> = (0..WIDTH * LANES).map(byte).collect();
+            let group: Vec<GroupLine> = bytemuck::pod_collect_to_vec(&bytes);
+            let mut sums = [Products::ZERO; BYTES + 1];
+            Box::new(move || {
+                kernel::multiply_signed(simd, black_box(&blocks), &[&group; BYTES], &mut sums);
+                black_box(&sums);
             })
         }
         "exact sums" => {

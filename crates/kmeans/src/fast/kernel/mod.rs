@@ -107,8 +107,10 @@ fn multiply_signed_portable(
                         bytes.as_chunks::<FOUR>().0.iter().zip(&of_centroids[line])
                     {
                         for (sum, c) in sums.iter_mut().zip(centroids) {
-                            let products =
-                                x.iter().zip(c).map(|(&x, &c)| i32::from(x) * i32::from(c));
+                            let products = x
+                                .iter()
+                                .zip(c)
+                                .map(|(x, &c)| i32::from(x.cast_signed()) * i32::from(c));
                             *sum += products.sum::<i32>();
                         }
                     }
