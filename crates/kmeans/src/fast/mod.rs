@@ -9,8 +9,9 @@
 //!    of all ([`planes`], [`weigh`]);
 //! 4. the definition, among the centroids that are left.
 //!
-//! [`judge`] says when that is certain, and [`stages`] goes through them. Coordinates come from the
-//! index ([`crate::index`]), as bytes, and are multiplied as such ([`kernel`]). Without an
+//! [`judge`] says when that is certain, and [`stages`] goes through them. Coordinates of rows come from
+//! the index ([`crate::index`]), as bytes; centroids are rotated as rows were ([`centroids`],
+//! [`product`]) and rounded to bytes too ([`level`]), and bytes are multiplied as such ([`kernel`]). Without an
 //! index, a row that has to be looked at is decided by the definition among all centroids. Sums
 //! follow the labels: rows whose label changed are taken out of one and added to another, which is
 //! exact.

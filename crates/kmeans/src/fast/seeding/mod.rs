@@ -215,8 +215,8 @@ impl<'a> Seeder<'a> {
             .collect();
         let drawn = distinct(self.data, &drawn);
         if drawn.iter().any(|&row| self.place(row).is_none()) {
-            let rounds = k - self.chosen.len() - 1;
-            let rows = self.foresee(random.clone(), rounds.saturating_mul(count), &drawn);
+            let is_last = self.chosen.len() + 1 == k;
+            let rows = if is_last { drawn.clone() } else { self.foresee(random.clone(), &drawn) };
             self.look_at_all(&rows);
         }
         self.choose_best_of(&drawn);
@@ -227,13 +227,14 @@ impl<'a> Seeder<'a> {
         self.candidates.iter().position(|candidate| candidate.row == row)
     }
 
-    /// The `drawn` rows, and those that will be drawn next, up to so many draws, if none of the `drawn`
-    /// ones is nearer to these than what is chosen. No more than there are lanes for.
-    fn foresee(&self, mut random: RunRandom, draws: usize, drawn: &[RowIndex]) -> Vec<RowIndex> {
+    /// The `drawn` rows, and those that will be drawn next if none of the `drawn` ones is nearer to these
+    /// than what is chosen: as many as there are lanes for, as some will not be taken.
+    fn foresee(&self, mut random: RunRandom, drawn: &[RowIndex]) -> Vec<RowIndex> {
         let proposal = Proposal::new(self.data, &self.chosen);
         let room = LANES - self.unknown();
         let mut rows = drawn.to_vec();
-        for _ in 0..draws {
+        // Of few rows with a distance, the same ones are drawn again and again.
+        for _ in 0..2 * LANES {
             if rows.len() >= room {
                 break;
             }
