@@ -216,7 +216,7 @@ impl<'a> Seeder<'a> {
         let drawn = distinct(self.data, &drawn);
         if drawn.iter().any(|&row| self.place(row).is_none()) {
             let is_last = self.chosen.len() + 1 == k;
-            let rows = if is_last { drawn.clone() } else { self.foresee(random.clone(), &drawn) };
+            let rows = if is_last { drawn.clone() } else { self.foresee(random, &drawn) };
             self.look_at_all(&rows);
         }
         self.choose_best_of(&drawn);
@@ -227,22 +227,32 @@ impl<'a> Seeder<'a> {
         self.candidates.iter().position(|candidate| candidate.row == row)
     }
 
-    /// The `drawn` rows, and those that will be drawn next if none of the `drawn` ones is nearer to these
-    /// than what is chosen: as many as there are lanes for, as some will not be taken.
-    fn foresee(&self, mut random: RunRandom, drawn: &[RowIndex]) -> Vec<RowIndex> {
-        let proposal = Proposal::new(self.data, &self.chosen);
+    /// The `drawn` rows, and those that may be drawn next: as many as there are lanes for, as some will not
+    /// be taken. What is proposed depends on the chosen row closest to the mean, which the one that is
+    /// chosen of the `drawn` ones may become: one after another for each that may be.
+    fn foresee(&self, random: &RunRandom, drawn: &[RowIndex]) -> Vec<RowIndex> {
+        let spread = |row: RowIndex| self.data.spread[row.get()];
+        let closest = self.chosen.iter().copied().map(spread).fold(f64::INFINITY, f64::min);
+        let closer = drawn.iter().copied().filter(|&row| spread(row) < closest).map(Some);
+        let mut streams: Vec<(Proposal<'_>, RunRandom)> = std::iter::once(None)
+            .chain(closer)
+            .map(|closer| {
+                let chosen: Vec<RowIndex> = self.chosen.iter().copied().chain(closer).collect();
+                (Proposal::new(self.data, &chosen), random.clone())
+            })
+            .collect();
         let room = LANES - self.unknown();
         let mut rows = drawn.to_vec();
         // Of few rows with a distance, the same ones are drawn again and again.
         for _ in 0..2 * LANES {
+            for (proposal, random) in &mut streams {
+                let next = proposal.draw(random, |row, threshold| threshold < self.defined(row));
+                if let Some(row) = next.filter(|row| rows.len() < room && !rows.contains(row)) {
+                    rows.push(row);
+                }
+            }
             if rows.len() >= room {
                 break;
-            }
-            let next = proposal.draw(&mut random, |row, threshold| threshold < self.defined(row));
-            match next {
-                Some(row) if rows.contains(&row) => {}
-                Some(row) => rows.push(row),
-                None => break,
             }
         }
         rows
