@@ -285,7 +285,7 @@ fn first_centroids_may_differ_where_all_rows_are_equal() {
     });
     let layout = Layout::of(1000, 90);
     let index = Index::build(Simd::detect(), problem.data(), 2, layout).expect("rows differ");
-    assert_eq!((index.layout.varying, index.layout.components), (60, 60));
+    assert_eq!((index.plan.layout.varying, index.plan.layout.components), (60, 60));
     let mut source = Source(2);
     let first = Array2::from_shape_fn((6, 90), |(j, column)| {
         let off = if is_constant(column) { source.normal() } else { 0.0 };

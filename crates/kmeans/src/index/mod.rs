@@ -65,18 +65,8 @@ pub(crate) const BIAS: i32 = 128;
 /// An index that owns its sections. See [`IndexView`] for what they hold.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Index {
-    /// Which parts there are.
-    pub layout: Layout,
-    /// Rows are multiplied by this power of two.
-    pub unit: f64,
-    /// An upper bound of `|V^T V - 1|`.
-    pub defect: f64,
-    /// The basis, packed.
-    pub basis: Vec<f32>,
-    /// The basis as bytes.
-    pub blocks: Vec<[Block; BYTES]>,
-    /// And their units.
-    pub units: Vec<f64>,
+    /// What it was made by.
+    pub plan: Plan,
     /// High bytes of the first two levels, and facts.
     pub front: Vec<Line>,
     /// Low bytes of the first level, high ones of the third.
@@ -283,26 +273,25 @@ impl Index {
     #[must_use]
     pub fn build(simd: Simd, data: Data<'_>, threads: usize, layout: Layout) -> Option<Self> {
         let plan = Plan::new(simd, data, threads, layout)?;
-        let Plan { layout, unit, defect, .. } = plan;
         let [mut front, mut deep, mut low] =
-            [layout.front_len(), layout.deep_len(), layout.low_len()]
+            [plan.layout.front_len(), plan.layout.deep_len(), plan.layout.low_len()]
                 .map(|lines| vec![Line::ZERO; lines]);
         let rows = RowsMut { front: &mut front, deep: &mut deep, low: &mut low };
         plan.write(simd, data, threads, rows);
-        let Plan { basis, blocks, units, .. } = plan;
-        Some(Self { layout, unit, defect, basis, blocks, units, front, deep, low })
+        Some(Self { plan, front, deep, low })
     }
 
     /// This, borrowed.
     #[must_use]
     pub fn view(&self) -> IndexView<'_> {
+        let Plan { layout, unit, defect, basis, blocks, units } = &self.plan;
         IndexView {
-            layout: self.layout,
-            unit: self.unit,
-            defect: self.defect,
-            basis: &self.basis,
-            blocks: &self.blocks,
-            units: &self.units,
+            layout: *layout,
+            unit: *unit,
+            defect: *defect,
+            basis,
+            blocks,
+            units,
             front: &self.front,
             deep: &self.deep,
             low: &self.low,
