@@ -15,6 +15,9 @@
 //! component, `2^14 d t |s|` for all of them. As a unit is less than twice a largest number over the largest
 //! multiple `Q`, `t <= 2 |v| / Q`. Rounding the centroid, before, and the result to binary32 adds `2^-24 |V|
 //! |v|` each. All of it is in proportion to `|v|`.
+//!
+//! Sums fit 32 bits for so many columns that three products of bytes each, of at most `2^14`, do
+//! ([`fit`](Integers::fit)).
 
 use super::kernel::{FOUR, GroupLine, LANES, Lanes, Products, multiply_signed};
 use crate::index::IndexView;
@@ -36,7 +39,15 @@ pub(super) struct Integers {
     bytes: [Vec<i8>; BYTES],
 }
 
+/// Most columns for which no sum leaves 32 bits.
+const MOST_COLUMNS: usize = i32::MAX as usize / (BYTES << 14);
+
 impl Integers {
+    /// Whether products with this basis can be taken so.
+    pub(super) fn fit(index: &IndexView<'_>) -> bool {
+        index.layout.d <= MOST_COLUMNS
+    }
+
     /// Of so many groups of centroids.
     pub(super) fn new(index: &IndexView<'_>, groups: usize) -> Self {
         let d = index.layout.d;
@@ -124,5 +135,28 @@ fn combine_body<const B: usize>(
             let sum = ((a * 256.0 + b) * 256.0 + c) * 256.0 + d;
             (sum * (256.0 * scale * units[lane])) as f32
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::index::{Block, Line};
+    use crate::simd::available;
+
+    #[test]
+    fn the_largest_sums_fit() {
+        let steps = MOST_COLUMNS / LINE;
+        let least = i8::MIN.cast_unsigned();
+        let basis = vec![[[Line([least; LINE]); LANES] as Block; BYTES]; steps];
+        let group: Vec<GroupLine> = vec![[[[i8::MIN; FOUR]; LANES]; LINE / FOUR]; steps];
+        for simd in available() {
+            let mut sums = [Products::ZERO; BYTES + 1];
+            multiply_signed(simd, &basis, &[&group; BYTES], &mut sums);
+            for (sums, products) in sums.iter().zip([1, 2, 3, 2]) {
+                let expected = products * (steps * LINE) as i64 * (1 << 14);
+                assert!(sums.0.as_flattened().iter().all(|&sum| i64::from(sum) == expected));
+            }
+        }
     }
 }

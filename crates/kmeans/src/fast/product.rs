@@ -36,7 +36,7 @@ impl Product {
     pub(super) fn new(simd: Simd, index: &IndexView<'_>, k: usize) -> Self {
         let groups = k.div_ceil(LANES);
         let width = index.basis.len() / index.layout.d;
-        let (way, error) = if simd.level() >= SimdLevel::Amx {
+        let (way, error) = if simd.level() >= SimdLevel::Amx && Integers::fit(index) {
             (Way::Integers(Box::new(Integers::new(index, groups))), Integers::error(index))
         } else {
             let rows = vec![0.0; groups * LANES * width];
