@@ -125,6 +125,13 @@ impl<'a> Proposal<'a> {
         Self { data, offset }
     }
 
+    /// What is proposed when `row` is chosen too; `None` where that changes nothing.
+    #[must_use]
+    pub(crate) fn with(self, row: RowIndex) -> Option<Self> {
+        let offset = self.data.spread[row.get()];
+        (offset < self.offset).then_some(Self { offset, ..self })
+    }
+
     /// A row in proportion to its D²; `is_above(row, x)` tells whether that is above `x`. `None`
     /// where all proposals were refused.
     pub fn draw(

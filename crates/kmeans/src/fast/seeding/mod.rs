@@ -20,9 +20,9 @@
 //! error is below `n 2^-53`, of distances with relative errors below `1e-9`: differences below
 //! [`Seeder::margin`] are not trusted, and left to the definition.
 
-use super::centroids::Centroids;
 mod intervals;
 
+use super::centroids::Centroids;
 use super::judge::Ranges;
 use super::kernel::{LANES, ROWS};
 use super::planes::{Depth, Planes};
@@ -216,7 +216,7 @@ impl<'a> Seeder<'a> {
         let drawn = distinct(self.data, &drawn);
         if drawn.iter().any(|&row| self.place(row).is_none()) {
             let is_last = self.chosen.len() + 1 == k;
-            let rows = if is_last { drawn.clone() } else { self.foresee(random, &drawn) };
+            let rows = if is_last { drawn.clone() } else { self.foresee(proposal, random, &drawn) };
             self.look_at_all(&rows);
         }
         self.choose_best_of(&drawn);
@@ -230,28 +230,29 @@ impl<'a> Seeder<'a> {
     /// The `drawn` rows, and those that may be drawn next: as many as there are lanes for, as some will not
     /// be taken. What is proposed depends on the chosen row closest to the mean, which the one that is
     /// chosen of the `drawn` ones may become: one after another for each that may be.
-    fn foresee(&self, random: &RunRandom, drawn: &[RowIndex]) -> Vec<RowIndex> {
-        let spread = |row: RowIndex| self.data.spread[row.get()];
-        let closest = self.chosen.iter().copied().map(spread).fold(f64::INFINITY, f64::min);
-        let closer = drawn.iter().copied().filter(|&row| spread(row) < closest).map(Some);
-        let mut streams: Vec<(Proposal<'_>, RunRandom)> = std::iter::once(None)
-            .chain(closer)
-            .map(|closer| {
-                let chosen: Vec<RowIndex> = self.chosen.iter().copied().chain(closer).collect();
-                (Proposal::new(self.data, &chosen), random.clone())
-            })
+    fn foresee(
+        &self,
+        proposal: Proposal<'_>,
+        random: &RunRandom,
+        drawn: &[RowIndex],
+    ) -> Vec<RowIndex> {
+        let others = drawn.iter().filter_map(|&row| proposal.with(row));
+        let mut streams: Vec<(Proposal<'_>, RunRandom)> = std::iter::once(proposal)
+            .chain(others)
+            .map(|proposal| (proposal, random.clone()))
             .collect();
         let room = LANES - self.unknown();
         let mut rows = drawn.to_vec();
         // Of few rows with a distance, the same ones are drawn again and again.
         for _ in 0..2 * LANES {
-            for (proposal, random) in &mut streams {
+            streams.retain_mut(|(proposal, random)| {
                 let next = proposal.draw(random, |row, threshold| threshold < self.defined(row));
                 if let Some(row) = next.filter(|row| rows.len() < room && !rows.contains(row)) {
                     rows.push(row);
                 }
-            }
-            if rows.len() >= room {
+                next.is_some()
+            });
+            if rows.len() >= room || streams.is_empty() {
                 break;
             }
         }
