@@ -66,11 +66,11 @@ impl CodedSums {
     /// `k` sums of no rows. `None` where sums of these rows might not fit.
     pub(crate) fn new(simd: Simd, data: Data<'_>, coded: &CodedRows<'_>, k: usize) -> Option<Self> {
         let (common, stride) = (coded.common(), coded.stride());
-        let mut values = vec![vec![0.0; stride]; 256];
-        for (code, values) in (0..=u8::MAX).zip(&mut values) {
+        let mut values_of_codes = vec![vec![0.0; stride]; 256];
+        for (code, values) in (0..=u8::MAX).zip(&mut values_of_codes) {
             decode(simd, coded, &vec![code; stride], values);
         }
-        let farthest = data.spread.iter().fold(0.0, |a: f64, &b| a.max(b)).sqrt() * (1.0 + 1e-9);
+        let farthest = data.farthest() * (1.0 + 1e-9);
         let n = data.rows.n() as f64;
         let mut sums = Self {
             units: Vec::with_capacity(stride),
@@ -84,7 +84,7 @@ impl CodedSums {
         };
         for (column, (&code, &mean)) in sums.common.iter().zip(data.center).enumerate() {
             let reach = mean.abs() + farthest;
-            let values = values.iter().map(|values| values[column]);
+            let values = values_of_codes.iter().map(|values| values[column]);
             let values = values.filter(|&value| f64::from(value.abs()) <= reach);
             let finest = values.clone().filter(|&value| value != 0.0).map(f32::abs);
             let finest = finest.fold(f32::INFINITY, f32::min);
@@ -95,7 +95,7 @@ impl CodedSums {
             }
             let unit = power_of_two(last);
             let multiple = |value: f32| f64::from(value) / unit;
-            let common = multiple(value_of_column(coded, code, column));
+            let common = multiple(values_of_codes[usize::from(code)][column]);
             let (mut least, mut most) = (0.0_f64, 0.0_f64);
             for value in values {
                 if multiple(value).abs() > LARGEST_VALUE {
@@ -182,12 +182,6 @@ fn mean_body<const B: usize>(
     for ((mean, sum), (common, unit)) in mean.iter_mut().zip(sum).zip(multiples.iter().zip(units)) {
         *mean = (sum + count * common) as f64 * unit / count as f64;
     }
-}
-
-/// The value of a `code` in a `column`.
-fn value_of_column(coded: &CodedRows<'_>, code: u8, column: usize) -> f32 {
-    let [mean, scale, reciprocal] = coded.columns().map(|numbers| numbers[column]);
-    value_of(code, mean, scale, reciprocal)
 }
 
 multiversion! {

@@ -110,6 +110,11 @@ impl Data<'_> {
         self.spread_cumulative[self.rows.n() - 1]
     }
 
+    /// The distance to the mean of the row that is farthest from it.
+    pub(crate) fn farthest(&self) -> f64 {
+        self.spread.iter().fold(0.0, |a: f64, &b| a.max(b)).sqrt()
+    }
+
     /// The mean over all columns of their variances, which `tol` is relative to
     /// (scikit-learn's `_tolerance`).
     #[must_use]

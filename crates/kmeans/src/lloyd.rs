@@ -140,6 +140,10 @@ impl Clusters {
 
     /// Moves rows from one cluster to another.
     pub(crate) fn exchange_all(&mut self, data: Data<'_>, changes: &mut [Change]) {
+        // As most lists of relocations.
+        if changes.is_empty() {
+            return;
+        }
         match (&mut self.sums, &data.coded) {
             (Sums::OfCodes(sums), Some(coded)) => sums.exchange_all(self.simd, coded, changes),
             (Sums::OfRows(sums), _) => sums.exchange_all(self.simd, data.rows, changes),

@@ -301,7 +301,7 @@ impl Index {
 
 /// The power of two that brings every row's distance to the mean to at most 1.
 pub(crate) fn unit(data: Data<'_>) -> Option<f64> {
-    let largest = data.spread.iter().fold(0.0, |a: f64, &b| a.max(b)).sqrt();
+    let largest = data.farthest();
     if largest == 0.0 || !largest.is_finite() {
         return None;
     }
