@@ -299,7 +299,7 @@ impl Anchors {
             *scores = low[i];
         }
         note.blur = ranges.blur(i);
-        note.sharp_blur = (ranges.high[group][lane][i] - scores[group][lane]) * BLOWN;
+        note.sharp_blur = (ranges.highest(i, best) - scores[group][lane]) * BLOWN;
         note.sharp[group] = 1 << lane;
     }
 

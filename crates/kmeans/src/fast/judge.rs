@@ -56,18 +56,17 @@ pub(super) const LEAST: f32 = 1e-35;
 /// Margins above this, as of lanes without a centroid, are cut to it: their squares stay finite.
 const MOST: f32 = 1e15;
 
-/// The lowest and the highest that scores may be, for each group of lanes, `[lane][row]`. The highest
-/// is infinite where it is not known. Lanes without a centroid hold nothing.
+/// The lowest and the highest that scores may be, for each group of lanes. The highest is infinite where
+/// it is not known. Lanes without a centroid hold nothing.
 #[derive(Debug)]
 pub(super) struct Ranges {
     /// Number of centroids.
     k: usize,
-    /// The lowest by rows, `[row][lane]`.
+    /// As they are taken, `[row][lane]`.
     pub(super) low_of_rows: Lines<[Lanes; ROWS]>,
-    pub(super) low: Lines<[Lanes; ROWS]>,
-    /// The highest, in both ways.
     pub(super) high_of_rows: Lines<[Lanes; ROWS]>,
-    pub(super) high: Lines<[Lanes; ROWS]>,
+    /// The lowest as they are read, `[lane][row]`.
+    pub(super) low: Lines<[Lanes; ROWS]>,
     /// What all lanes of a row may be off by besides.
     pub(super) slack: [f32; ROWS],
     /// At least `|w|²` of each row and what is the same for all centroids.
@@ -108,9 +107,8 @@ impl Ranges {
         Self {
             k,
             low_of_rows: Lines::zeros(groups),
-            low: Lines::zeros(groups),
             high_of_rows: Lines::zeros(groups),
-            high: Lines::zeros(groups),
+            low: Lines::zeros(groups),
             slack: [0.0; ROWS],
             base: [0.0; ROWS],
         }
@@ -119,30 +117,43 @@ impl Ranges {
     /// At least how far the highest score of a `row` is above the lowest, in any lane.
     #[inline]
     pub(super) fn blur(&self, row: usize) -> f32 {
-        let lanes = self.low.as_flattened().iter().zip(self.high.as_flattened());
-        let widest = lanes.take(self.k).fold(0.0_f32, |widest, (low, high)| {
-            let width = high[row] - low[row];
-            if width > widest { width } else { widest }
-        });
-        widest * BLOWN
+        let mut widest = [0.0_f32; LANES];
+        for (low, high) in self.low_of_rows.iter().zip(&*self.high_of_rows) {
+            for (widest, (low, high)) in widest.iter_mut().zip(low[row].iter().zip(&high[row])) {
+                let width = high - low;
+                *widest = if width > *widest { width } else { *widest };
+            }
+        }
+        widest.into_iter().fold(0.0, f32::max) * BLOWN
     }
 
-    /// After [`judge`], at least the highest score that the verdict's `best` lane of a `row` may have.
+    /// At least the highest score that lane `best` of a `row` may have.
     #[inline]
     pub(super) fn most(&self, row: usize, best: u32) -> f32 {
-        self.high.as_flattened()[best as usize][row] + 2.0 * self.slack[row]
+        self.highest(row, best) + 2.0 * self.slack[row]
+    }
+
+    /// The same, but for what all lanes are off by.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
+    pub(super) fn highest(&self, row: usize, lane: u32) -> f32 {
+        self.high_of_rows[lane as usize / LANES][row][lane as usize % LANES]
+    }
+
+    /// The lane of which it is certain that a `row` is nearest to it or nearer to others still.
+    pub(super) fn nearest_at_most(&self, row: usize) -> u32 {
+        let highest = (0..self.k as u32).map(|lane| (self.highest(row, lane), lane));
+        let lowest = highest.min_by(|a, b| a.0.total_cmp(&b.0));
+        lowest.expect("there are lanes").1
     }
 }
 
-/// Turns ranges as they are taken, `[row][lane]`, into ranges as they are read.
+/// Turns what is taken, `[row][lane]`, into what is read.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
-pub(super) fn turn(simd: Simd, ranges: &mut Ranges) {
-    let Ranges { low_of_rows, low, high_of_rows, high, .. } = ranges;
-    for (of_rows, turned) in [(low_of_rows, low), (high_of_rows, high)] {
-        for (of_rows, turned) in of_rows.iter().zip(turned.iter_mut()) {
-            kernel::transpose(simd, of_rows, turned);
-        }
+pub(super) fn turn(simd: Simd, of_rows: &[[Lanes; ROWS]], turned: &mut [[Lanes; ROWS]]) {
+    for (of_rows, turned) in of_rows.iter().zip(turned) {
+        kernel::transpose(simd, of_rows, turned);
     }
 }
 
@@ -154,28 +165,31 @@ multiversion! {
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
 fn judge_body<const B: usize>(ranges: &Ranges, verdicts: &mut Verdicts) {
-    let (low, high) = (ranges.low.as_flattened(), ranges.high.as_flattened());
-    let mut highest = [f32::INFINITY; ROWS];
-    let mut best = [0_u32; ROWS];
-    for (lane, high) in high.iter().enumerate().take(ranges.k) {
-        for row in 0..ROWS {
-            let nearer = high[row] < highest[row];
-            best[row] = if nearer { lane as u32 } else { best[row] };
-            highest[row] = if nearer { high[row] } else { highest[row] };
-        }
-    }
     let mut first = [f32::INFINITY; ROWS];
     let mut second = [f32::INFINITY; ROWS];
-    let mut runner_up = [0_u32; ROWS];
-    for (lane, low) in low.iter().enumerate().take(ranges.k) {
+    let mut third = [f32::INFINITY; ROWS];
+    let (mut best, mut runner_up) = ([0_u32; ROWS], [0_u32; ROWS]);
+    // Where any lane is nearest for certain, it is the one with the lowest score too.
+    for (lane, low) in (0..).zip(ranges.low.as_flattened()).take(ranges.k) {
         for row in 0..ROWS {
-            let low = if best[row] == lane as u32 { f32::INFINITY } else { low[row] };
-            let nearer = low < first[row];
-            let other = if nearer { first[row] } else { low };
-            second[row] = if other < second[row] { other } else { second[row] };
-            runner_up[row] = if nearer { lane as u32 } else { runner_up[row] };
-            first[row] = if nearer { low } else { first[row] };
+            let low = low[row];
+            let (leads, follows) = (low < first[row], low < second[row]);
+            let behind = if follows { second[row] } else { low };
+            third[row] = if behind < third[row] { behind } else { third[row] };
+            let behind = if leads { first[row] } else { low };
+            second[row] = if behind < second[row] { behind } else { second[row] };
+            runner_up[row] = if follows { lane } else { runner_up[row] };
+            runner_up[row] = if leads { best[row] } else { runner_up[row] };
+            // Not asked as above, or the compiler keeps this one in memory.
+            first[row] = if first[row] < low { first[row] } else { low };
+            best[row] = if leads { lane } else { best[row] };
         }
+    }
+    let high = ranges.high_of_rows.as_flattened().as_flattened();
+    let mut highest = [0.0; ROWS];
+    for (row, (highest, &best)) in highest.iter_mut().zip(&best).enumerate() {
+        let (group, lane) = (best as usize / LANES, best as usize % LANES);
+        *highest = high[(group * ROWS + row) * LANES + lane];
     }
     let (slack, base) = (&ranges.slack, &ranges.base);
     let (mut margins, mut distances) = ([0.0; ROWS], [0.0; ROWS]);
@@ -184,10 +198,10 @@ fn judge_body<const B: usize>(ranges: &Ranges, verdicts: &mut Verdicts) {
         let most = highest[row] + 2.0 * slack[row];
         let square = base[row] + most;
         let square = if square > 0.0 { square } else { 0.0 };
-        margins[row] = first[row] - most;
+        margins[row] = second[row] - most;
         distances[row] = square.sqrt() * BLOWN;
         near[row] = lead(margins[row], distances[row]);
-        rest[row] = lead(second[row] - most, distances[row]);
+        rest[row] = lead(third[row] - most, distances[row]);
     }
     *verdicts = Verdicts { best, margin: margins, distance: distances, near, runner_up, rest };
 }

@@ -82,7 +82,7 @@ fn by_anchors_body<const B: usize>(
         ranges.slack[i] = 2.0 * ROUNDING * BLOWN * note.norm * note.norm + LEAST;
         ranges.base[i] = note.norm * note.norm + note.base;
     }
-    judge::turn(simd, ranges);
+    judge::turn(simd, &ranges.low_of_rows, &mut ranges.low);
 }
 
 multiversion! {
@@ -234,7 +234,7 @@ fn by_planes_body<const B: usize>(
             ranges.base[i] += error * length;
         }
     }
-    judge::turn(simd, ranges);
+    judge::turn(simd, &ranges.low_of_rows, &mut ranges.low);
 }
 
 /// What coordinates of a row with these `facts` are off by in this `depth`.

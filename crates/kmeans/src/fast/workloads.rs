@@ -111,7 +111,7 @@ pub fn workload(name: &str, simd: Simd) -> Box<dyn FnMut()> {
         "judge ranges" => {
             let mut ranges = Ranges::new(K);
             ranges.low[0] = squares;
-            ranges.high[0] = squares;
+            ranges.high_of_rows[0] = squares;
             let mut verdicts = Verdicts::default();
             Box::new(move || {
                 judge(simd, black_box(&ranges), &mut verdicts);

@@ -1,7 +1,6 @@
 //! What is known of the scores of all rows with one centroid, and what follows from that.
 
-use super::super::judge::Ranges;
-use super::super::kernel::{LANES, ROWS};
+use super::super::kernel::{LANES, OfRows};
 use crate::exchange::Change;
 use crate::simd::multiversion;
 use std::array;
@@ -44,30 +43,40 @@ impl Intervals {
     }
 }
 
-/// The range of the score of row `i` in a `lane`.
-pub(super) fn range_of(ranges: &Ranges, lane: usize, i: usize) -> (f32, f32) {
-    let (low, high) = (ranges.low.as_flattened(), ranges.high.as_flattened());
-    (low[lane][i] - ranges.slack[i], high[lane][i] + ranges.slack[i])
+/// The lowest and the highest that scores of up to [`ROWS`] rows may be, `[lane]`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Seen<'a> {
+    pub(super) low: &'a [OfRows],
+    pub(super) high: &'a [OfRows],
+    /// What all lanes of a row may be off by besides.
+    pub(super) slack: &'a OfRows,
+}
+
+impl Seen<'_> {
+    /// The range of the score of row `i` in a `lane`.
+    pub(super) fn range(&self, lane: usize, i: usize) -> (f32, f32) {
+        (self.low[lane][i] - self.slack[i], self.high[lane][i] + self.slack[i])
+    }
 }
 
 multiversion! {
     /// The ranges of a `lane` for up to [`ROWS`] rows from `first` on into `intervals`.
     pub(super) fn take_range = take_range_body(
-        ranges: &Ranges, lane: usize, first: usize, intervals: &mut Intervals,
+        seen: &Seen<'_>, lane: usize, first: usize, intervals: &mut Intervals,
     )
 }
 
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
 fn take_range_body<const B: usize>(
-    ranges: &Ranges,
+    seen: &Seen<'_>,
     lane: usize,
     first: usize,
     intervals: &mut Intervals,
 ) {
-    let (low, high) = (&ranges.low.as_flattened()[lane], &ranges.high.as_flattened()[lane]);
-    let lows: [f32; ROWS] = array::from_fn(|row| low[row] - ranges.slack[row]);
-    let highs: [f32; ROWS] = array::from_fn(|row| high[row] + ranges.slack[row]);
+    let (low, high, slack) = (&seen.low[lane], &seen.high[lane], seen.slack);
+    let lows: OfRows = array::from_fn(|row| low[row] - slack[row]);
+    let highs: OfRows = array::from_fn(|row| high[row] + slack[row]);
     for (ends, found) in [(&mut intervals.low, lows), (&mut intervals.high, highs)] {
         match ends[first..].first_chunk_mut() {
             Some(ends) => *ends = found,

@@ -23,19 +23,20 @@
 mod intervals;
 
 use super::centroids::Centroids;
-use super::judge::Ranges;
-use super::kernel::{LANES, ROWS};
+use super::judge::{Ranges, turn};
+use super::kernel::{LANES, Lanes, ROWS};
 use super::planes::{Depth, Planes};
 use super::product::Product;
 use super::weigh::{Batch, Tile, by_planes};
 use crate::data::Data;
 use crate::distance;
 use crate::index::{IndexView, Layout};
+use crate::lines::Lines;
 use crate::random::RunRandom;
 use crate::rows::RowIndex;
 use crate::seeding::{Proposal, as_centroid, candidates_per_round, draw_by_cumulative_sum};
 use crate::simd::Simd;
-use intervals::{Gain, Intervals, add_gain, range_of, take_label, take_range};
+use intervals::{Gain, Intervals, Seen, add_gain, take_label, take_range};
 
 /// Most clusters: more candidates a round, and the first centroid, would not fit a group.
 const MOST: usize = 1 << 19;
@@ -124,6 +125,8 @@ struct Round {
     planes: Planes,
     tile: Tile,
     ranges: Ranges,
+    /// The highest of these, turned.
+    high: Lines<[Lanes; ROWS]>,
 }
 
 impl Round {
@@ -137,16 +140,22 @@ impl Round {
         assert!(usable, "rows are at most one unit from the mean");
         let mut planes = Planes::new(index, lanes);
         planes.set(simd, index, &whole, &product);
-        let (tile, ranges) = (Tile::new(index), Ranges::new(planes.k));
-        Self { planes, tile, ranges }
+        Self {
+            tile: Tile::new(index),
+            ranges: Ranges::new(planes.k),
+            high: Lines::zeros(planes.groups()),
+            planes,
+        }
     }
 
     /// The ranges of up to [`ROWS`] rows; asks for the `next` ones meanwhile.
-    fn look(&mut self, seeder: &Seeder<'_>, depth: Depth, rows: &[u32], next: &[u32]) -> &Ranges {
+    fn look(&mut self, seeder: &Seeder<'_>, depth: Depth, rows: &[u32], next: &[u32]) -> Seen<'_> {
         let Seeder { simd, index, .. } = *seeder;
         let batch = Batch { rows, nearest: &MEAN[..rows.len()], next };
         by_planes(simd, simd, index, &self.planes, depth, &batch, &mut self.tile, &mut self.ranges);
-        &self.ranges
+        let Self { ranges, high, .. } = self;
+        turn(simd, &ranges.high_of_rows, high);
+        Seen { low: ranges.low.as_flattened(), high: high.as_flattened(), slack: &ranges.slack }
     }
 }
 
@@ -326,12 +335,12 @@ impl<'a> Seeder<'a> {
         for rows in numbers.chunks(ROWS) {
             let (first, end) = (rows[0] as usize, rows[0] as usize + rows.len());
             let next = &numbers[end..n.min(end + ROWS)];
-            let ranges = round.look(self, Depth::Rough, rows, next);
+            let seen = round.look(self, Depth::Rough, rows, next);
             if unknown > 0 {
-                take_range(self.simd, ranges, 0, first, &mut self.nearest);
+                take_range(self.simd, &seen, 0, first, &mut self.nearest);
             }
             for (lane, candidate) in (unknown..).zip(&mut candidates[known..]) {
-                take_range(self.simd, ranges, lane, first, &mut candidate.scores);
+                take_range(self.simd, &seen, lane, first, &mut candidate.scores);
             }
         }
         self.candidates = candidates;
@@ -371,17 +380,17 @@ impl<'a> Seeder<'a> {
             for first in (0..open.len()).step_by(ROWS) {
                 let rows = &open[first..open.len().min(first + ROWS)];
                 let next = &open[first + rows.len()..open.len().min(first + 2 * ROWS)];
-                let ranges = round.look(self, Depth::Fine, rows, next);
+                let seen = round.look(self, Depth::Fine, rows, next);
                 for (i, &row) in rows.iter().enumerate() {
                     let row = row as usize;
                     let [mut low, mut high] = [f32::INFINITY; 2];
                     for lane in 0..chosen {
-                        let range = range_of(ranges, lane, i);
+                        let range = seen.range(lane, i);
                         (low, high) = (low.min(range.0), high.min(range.1));
                     }
                     self.nearest.narrow(row, low, high);
                     for (lane, &j) in lanes.iter().enumerate() {
-                        let (low, high) = range_of(ranges, chosen + lane, i);
+                        let (low, high) = seen.range(chosen + lane, i);
                         self.candidates[j].scores.narrow(row, low, high);
                     }
                 }
