@@ -16,7 +16,8 @@
 //! lanes together, and for some, the row's `sharp` ones, more closely: for the one that was nearest, which
 //! a row's errors are measured from, or for all those that the definition was asked about. A common
 //! offset of all of a row's scores means nothing, as only differences are compared, except for the row's
-//! own distance, for which `base` has room.
+//! own distance, for which [`Note::square`] has room. So they are kept as what they are above the lowest
+//! ([`super::record`]).
 //!
 //! Rows with anchors of the same iteration share a table of movements, so they are decided together.
 //!
@@ -35,10 +36,10 @@
 use super::centroids::{Centroids, UNDERFLOW};
 use super::judge::{BLOWN, ROUNDING, Ranges};
 use super::kernel::{FOUR, GroupLine, LANES, Lanes, Sums32};
+use super::record::{AtLeast, KeptScores, Note, Record, keep_all};
 use crate::index::{BIAS, Facts, IndexView, up};
-use crate::lines::Lines;
-use crate::simd::{Simd, multiversion, prefetch};
-use bytemuck::{Pod, Zeroable};
+use crate::lines::{Line, Lines};
+use crate::simd::{LINE, Simd, multiversion, prefetch};
 
 /// Iterations that anchors can be of at a time, at most.
 const SLOTS: usize = 96;
@@ -54,37 +55,11 @@ const FAR: f32 = 1e30;
 /// centroids have moved in each is added to it.
 const MEASURE: usize = 8;
 
-/// Most groups of lanes: their sharp ones fill a note.
-const MOST_GROUPS: usize = 18;
-
-/// What is known of a row before it is looked at: a cache line.
-#[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
-#[repr(C)]
-pub(super) struct Note {
-    /// As in [`crate::index::Facts`]: the scale and error of the first level, and norms.
-    pub(super) scale: f32,
-    pub(super) norm: f32,
-    pub(super) tail: f32,
-    pub(super) error: f32,
-    /// What a score and the squared norm have to be blown up by to bound the squared distance.
-    pub(super) base: f32,
-    /// How far upper bounds of scores may be above lower ones;
-    pub(super) blur: f32,
-    /// and those of sharp lanes.
-    pub(super) sharp_blur: f32,
-    /// A bit for each sharp lane.
-    pub(super) sharp: [u16; MOST_GROUPS],
-}
-
-/// A note, or the scores of a group.
-type Line = Lanes;
-
-const _: () = assert!(size_of::<Note>() == size_of::<Line>(), "records are made of equal lines");
-
 pub(super) struct Anchors {
-    groups: usize,
-    /// `[n, 1 + groups]`: the note, and scores of all lanes.
+    /// What is known of each row, in whole lines: a note, and scores of all lanes.
     records: Lines<Line>,
+    /// Lines of a record.
+    of_row: usize,
     /// The iteration that each row's scores are of, from 1; 0 where nothing is known.
     iterations: Vec<u32>,
     slots: Vec<Slot>,
@@ -163,18 +138,19 @@ impl Anchors {
     pub(super) fn new(index: &IndexView<'_>, lanes: usize) -> Option<Self> {
         let layout = index.layout;
         let groups = lanes / LANES;
-        if groups > MOST_GROUPS || (1 + groups) * LANES > layout.d / 2 {
+        let of_row = (size_of::<Note>() + groups * size_of::<KeptScores>()).div_ceil(LINE);
+        if of_row * LINE > layout.d / 2 * size_of::<f32>() {
             return None;
         }
-        let records = Lines::zeros(layout.n * (1 + groups));
+        let records = Lines::zeros(layout.n * of_row);
         let slots = (ROOM / (lanes * layout.d * size_of::<f32>())).clamp(FEWEST, SLOTS);
         let mut tables = vec![Table::new(groups, layout.lines()[0]); slots + 1];
         for lanes in &mut tables[slots].lanes {
             lanes.rounding = [FAR; LANES];
         }
         Some(Self {
-            groups,
             records,
+            of_row,
             iterations: vec![0; layout.n],
             slots: vec![Slot::default(); slots],
             slot_of: vec![slots as u8],
@@ -272,55 +248,63 @@ impl Anchors {
     /// What is known of `row`.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
-    pub(super) fn note(&self, row: u32) -> &Note {
-        bytemuck::cast_ref(&self.records[row as usize * (1 + self.groups)])
-    }
-
-    /// The scores of `row`, of a group of lanes.
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
-    pub(super) fn scores(&self, row: u32, group: usize) -> &Lanes {
-        &self.records[row as usize * (1 + self.groups) + 1 + group]
+    pub(super) fn record(&self, row: u32) -> Record<'_> {
+        Record(bytemuck::cast_slice(&self.records[row as usize * self.of_row..][..self.of_row]))
     }
 
     /// Asks for what is known of `row` to be in the cache soon.
     #[inline]
     pub(super) fn prefetch(&self, row: u32) {
-        prefetch(&self.records[row as usize * (1 + self.groups)..][..=self.groups]);
+        prefetch(&self.records[row as usize * self.of_row..][..self.of_row]);
     }
 
     /// Keeps scores of `row` in this iteration: the `ranges` that were found of it, as row `i` of them,
-    /// with `best` nearest.
-    pub(super) fn keep(&mut self, row: u32, facts: &Facts, ranges: &Ranges, i: usize, best: u32) {
-        let base = ranges.base[i] - facts.norm * facts.norm + ranges.slack[i];
-        let (group, lane) = (best as usize / LANES, best as usize % LANES);
-        let (note, scores) = self.put(row, facts, base);
-        for (scores, low) in scores.iter_mut().zip(&*ranges.low_of_rows) {
-            *scores = low[i];
-        }
-        note.blur = ranges.blur(i);
-        note.sharp_blur = (ranges.highest(i, best) - scores[group][lane]) * BLOWN;
-        note.sharp[group] = 1 << lane;
+    /// with `best` nearest for certain.
+    pub(super) fn keep(
+        &mut self,
+        simd: Simd,
+        row: u32,
+        facts: &Facts,
+        ranges: &Ranges,
+        i: usize,
+        best: u32,
+    ) {
+        // The lowest of all, as no other can be as near.
+        let least = ranges.low_of_rows[best as usize / LANES][i][best as usize % LANES];
+        let (note, kept) = self.put(row, facts, ranges.base[i] + ranges.slack[i] + least);
+        let found = ranges.low_of_rows.iter().zip(&*ranges.high_of_rows);
+        let found = found.map(|(low, high)| (&low[i], &high[i]));
+        let widths = keep_all(simd, found, least, &[best], kept);
+        note.blur = AtLeast::new(widths.others * BLOWN);
+        note.sharp_blur = AtLeast::new(widths.sharp * BLOWN);
     }
 
-    /// Keeps `scores` of `row`, those of the `sharp` lanes by the definition.
-    pub(super) fn keep_defined(&mut self, row: u32, facts: &Facts, scores: &[f32], sharp: &[u32]) {
-        let (note, kept) = self.put(row, facts, 0.0);
-        for (kept, scores) in kept.iter_mut().zip(scores.as_chunks().0) {
-            *kept = *scores;
-        }
-        note.blur = f32::INFINITY;
-        for &lane in sharp {
-            note.sharp[lane as usize / LANES] |= 1 << (lane as usize % LANES);
-        }
+    /// Keeps `scores` of `row`, of which none of a centroid is below `least`, those of the `sharp` lanes by
+    /// the definition.
+    pub(super) fn keep_defined(
+        &mut self,
+        simd: Simd,
+        row: u32,
+        facts: &Facts,
+        (scores, least): (&[f32], f32),
+        sharp: &[u32],
+    ) {
+        let square = facts.norm * facts.norm;
+        let slack = 2.0 * ROUNDING * BLOWN * square;
+        let (note, kept) = self.put(row, facts, square + slack + least);
+        let found = scores.as_chunks().0.iter().map(|scores| (scores, scores));
+        let widths = keep_all(simd, found, least, sharp, kept);
+        note.blur = AtLeast::new(f32::INFINITY);
+        note.sharp_blur = AtLeast::new(widths.sharp * BLOWN);
     }
 
     /// What is known of `row` is of this iteration from now on; its scores, and how sharp they are, are to
     /// follow.
     #[inline]
-    fn put(&mut self, row: u32, facts: &Facts, base: f32) -> (&mut Note, &mut [Lanes]) {
-        let record = &mut self.records[row as usize * (1 + self.groups)..][..=self.groups];
-        let (note, scores) = record.split_first_mut().expect("a record has a note");
+    fn put(&mut self, row: u32, facts: &Facts, square: f32) -> (&mut Note, &mut [KeptScores]) {
+        let record = &mut self.records[row as usize * self.of_row..][..self.of_row];
+        let record: &mut [u8] = bytemuck::cast_slice_mut(record);
+        let (note, scores) = record.split_at_mut(size_of::<Note>());
         let iteration = &mut self.iterations[row as usize];
         if let Some(before) = self.slots.get_mut(self.slot_of[*iteration as usize] as usize) {
             before.count -= 1;
@@ -328,18 +312,16 @@ impl Anchors {
         let slot = &mut self.slots[self.now];
         slot.count += 1;
         *iteration = slot.iteration as u32;
-        let note: &mut Note = bytemuck::cast_mut(note);
+        let note: &mut Note = bytemuck::from_bytes_mut(note);
         *note = Note {
             scale: facts.scales[0],
-            norm: facts.norm,
-            tail: facts.tail(),
-            error: facts.front_error,
-            base,
-            blur: 0.0,
-            sharp_blur: 0.0,
-            sharp: [0; MOST_GROUPS],
+            norm: AtLeast::new(facts.norm),
+            tail: AtLeast::new(facts.tail()),
+            error: AtLeast::new(facts.front_error),
+            square: AtLeast::new(square),
+            ..Note::default()
         };
-        (note, scores)
+        (note, scores.as_chunks_mut().0)
     }
 }
 

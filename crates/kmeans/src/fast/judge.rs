@@ -114,19 +114,6 @@ impl Ranges {
         }
     }
 
-    /// At least how far the highest score of a `row` is above the lowest, in any lane.
-    #[inline]
-    pub(super) fn blur(&self, row: usize) -> f32 {
-        let mut widest = [0.0_f32; LANES];
-        for (low, high) in self.low_of_rows.iter().zip(&*self.high_of_rows) {
-            for (widest, (low, high)) in widest.iter_mut().zip(low[row].iter().zip(&high[row])) {
-                let width = high - low;
-                *widest = if width > *widest { width } else { *widest };
-            }
-        }
-        widest.into_iter().fold(0.0, f32::max) * BLOWN
-    }
-
     /// At least the highest score that lane `best` of a `row` may have.
     #[inline]
     pub(super) fn most(&self, row: usize, best: u32) -> f32 {
@@ -136,7 +123,7 @@ impl Ranges {
     /// The same, but for what all lanes are off by.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
-    pub(super) fn highest(&self, row: usize, lane: u32) -> f32 {
+    fn highest(&self, row: usize, lane: u32) -> f32 {
         self.high_of_rows[lane as usize / LANES][row][lane as usize % LANES]
     }
 

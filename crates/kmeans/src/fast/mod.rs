@@ -25,6 +25,7 @@ mod kernel;
 mod level;
 mod planes;
 mod product;
+mod record;
 pub(crate) mod seeding;
 mod stages;
 mod weigh;

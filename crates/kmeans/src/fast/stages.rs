@@ -261,7 +261,7 @@ impl Stages {
                 // First centroids move too far for what is found of them to be of any use.
                 if let Some(anchors) = anchors.as_mut().filter(|_| !settled.is_first) {
                     let facts = index.facts(row as usize);
-                    anchors.keep(row, facts, ranges, i, best);
+                    anchors.keep(look.simd, row, facts, ranges, i, best);
                 }
             }
         }
@@ -294,7 +294,8 @@ impl Stages {
                 let distances = &room.distances;
                 let defined = Defined { labels: contenders, distances, unit: index.unit };
                 move_to_defined(&mut lows[..k], facts, most, best, &defined);
-                anchors.keep_defined(row, facts, lows, contenders);
+                let least = lows[..k].iter().copied().fold(f32::INFINITY, f32::min);
+                anchors.keep_defined(look.simd, row, facts, (lows, least), contenders);
             }
         }
         pending.rows.clear();

@@ -443,7 +443,8 @@ proptest! {
                                 unit: index.unit,
                             };
                             move_to_defined(&mut lows[..k], facts, most, best, &defined);
-                            anchors.keep_defined(row, facts, &lows, &contenders);
+                            let least = lows[..k].iter().copied().fold(f32::INFINITY, f32::min);
+                            anchors.keep_defined(simd, row, facts, (&lows, least), &contenders);
                         }
                     }
                     start = end;
@@ -462,7 +463,7 @@ proptest! {
                         let kept = [3, 6][depth as usize];
                         for (i, &row) in rows.iter().enumerate().filter(|&(_, &row)| way(row) == kept) {
                             let facts = index.facts(row as usize);
-                            anchors.keep(row, facts, &ranges, i, found.best[i]);
+                            anchors.keep(simd, row, facts, &ranges, i, found.best[i]);
                         }
                     }
                 }

@@ -72,15 +72,17 @@ fn by_anchors_body<const B: usize>(
         if let Some(&next) = next.get(i) {
             prefetch(index.leading(next as usize));
         }
-        let note = anchors.note(row);
+        let record = anchors.record(row);
+        let note = record.note();
         let found = ranges.low_of_rows.iter_mut().zip(ranges.high_of_rows.iter_mut());
         for (group, ((low, high), sums)) in found.zip(&moved.products).enumerate() {
-            let kept = anchors.scores(row, group);
-            let (sums, lanes, sharp) = (&sums.0[i], &table.lanes[group], note.sharp[group]);
-            kernel::range(simd, sums, lanes, kept, note, sharp, (&mut low[i], &mut high[i]));
+            let kept = record.scores(group);
+            let (sums, lanes) = (&sums.0[i], &table.lanes[group]);
+            kernel::range(simd, sums, lanes, kept, note, (&mut low[i], &mut high[i]));
         }
-        ranges.slack[i] = 2.0 * ROUNDING * BLOWN * note.norm * note.norm + LEAST;
-        ranges.base[i] = note.norm * note.norm + note.base;
+        let norm = note.norm.get();
+        ranges.slack[i] = 2.0 * ROUNDING * BLOWN * norm * norm + LEAST;
+        ranges.base[i] = note.square.get();
     }
     judge::turn(simd, &ranges.low_of_rows, &mut ranges.low);
 }

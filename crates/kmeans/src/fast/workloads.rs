@@ -1,8 +1,11 @@
 //! What micro-benchmarks measure: every kernel, on made-up numbers of the sizes that MNIST has.
 
-use super::anchors::{Movements, Note};
+use super::anchors::Movements;
 use super::judge::{Ranges, Verdicts, judge};
-use super::kernel::{self, GroupLine, LANES, Part, Products, ROWS, Reach, RowLines, Sums};
+use super::kernel::{
+    self, GroupLine, KEPT, LANES, Lanes, Part, Products, ROWS, Reach, RowLines, Sums, Widths,
+};
+use super::record::Note;
 use crate::coded::{self, CodedRows};
 use crate::coded_sum::CodedSums;
 use crate::data::Statistics;
@@ -21,9 +24,10 @@ const COUNT: usize = 4096;
 const K: usize = 10;
 
 /// The names that [`workload`] knows.
-pub const NAMES: [&str; 10] = [
+pub const NAMES: [&str; 11] = [
     "bytes of 16 rows x 16 centroids",
     "range of a kept score",
+    "keeping scores",
     "turn a square",
     "judge ranges",
     "limits that are reached",
@@ -38,7 +42,7 @@ pub const NAMES: [&str; 10] = [
 #[must_use]
 pub fn rows_of(name: &str) -> usize {
     match name {
-        "range of a kept score" => 1,
+        "range of a kept score" | "keeping scores" => 1,
         "limits that are reached" | "exact sums" | "exact sums of codes" | "defined distances" => {
             COUNT
         }
@@ -76,7 +80,6 @@ pub fn workload(name: &str, simd: Simd) -> Box<dyn FnMut()> {
     let values = numbers(COUNT * WIDTH);
     let squares: [[f32; LANES]; ROWS] =
         std::array::from_fn(|row| std::array::from_fn(|lane| values[row * LANES + lane]));
-    let sums = [1_000; LANES];
     match name {
         "bytes of 16 rows x 16 centroids" => {
             let lines = |first: usize| -> Vec<u8> {
@@ -91,16 +94,7 @@ pub fn workload(name: &str, simd: Simd) -> Box<dyn FnMut()> {
                 black_box(&products);
             })
         }
-        "range of a kept score" => {
-            let (moved, note) = (Movements::default(), Note::default());
-            let mut found = ([0.0; LANES], [0.0; LANES]);
-            Box::new(move || {
-                let moved = black_box(&moved);
-                let places = (&mut found.0, &mut found.1);
-                kernel::range(simd, &sums, moved, &squares[0], &note, 5, places);
-                black_box(&found);
-            })
-        }
+        "range of a kept score" | "keeping scores" => kept_scores(name, simd, squares[0]),
         "turn a square" => {
             let mut turned = squares;
             Box::new(move || {
@@ -169,6 +163,24 @@ pub fn workload(name: &str, simd: Simd) -> Box<dyn FnMut()> {
         }
         _ => panic!("there is no work called {name}"),
     }
+}
+
+fn kept_scores(name: &str, simd: Simd, scores: Lanes) -> Box<dyn FnMut()> {
+    if name == "keeping scores" {
+        let mut kept = [0; LANES * KEPT];
+        return Box::new(move || {
+            let (mut widths, scores) = (Widths::default(), black_box(&scores));
+            kernel::keep(simd, (scores, scores), -2.0, 5, &mut kept, &mut widths);
+            black_box((&kept, widths));
+        });
+    }
+    let (moved, note, sums) = (Movements::default(), Note::default(), [1_000; LANES]);
+    let mut found = ([0.0; LANES], [0.0; LANES]);
+    Box::new(move || {
+        let (moved, kept) = (black_box(&moved), bytemuck::cast_ref(&scores));
+        kernel::range(simd, &sums, moved, kept, &note, (&mut found.0, &mut found.1));
+        black_box(&found);
+    })
 }
 
 fn sums_of_codes(simd: Simd) -> Box<dyn FnMut()> {

@@ -14,11 +14,12 @@ mod amx;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-use super::anchors::{Movements, Note};
+use super::anchors::Movements;
 use super::planes::{GroupView, Parts, PerLevel};
+use super::record::Note;
 use crate::index::{BYTES, Block, MAX_LEVELS};
 use crate::lines::Line;
-use crate::simd::{LINE, Simd, SimdLevel};
+use crate::simd::{LINE, Simd, SimdLevel, multiversion};
 
 /// Centroids to a group: the lanes of a register.
 pub(super) const LANES: usize = 16;
@@ -265,25 +266,107 @@ fn take(
     }
 }
 
+/// Bytes that a score is kept in: the upper ones of a binary32, of which the last bit says whether it is
+/// known less closely than sharp ones.
+pub(super) const KEPT: usize = 3;
+
+/// That bit.
+const BLURRED: u32 = 1 << (32 - 8 * KEPT);
+
 /// The lowest and the highest that the scores of a row may be, into `found`, from those that were `kept`
-/// of it and its products (`sums`) with what centroids have moved since. Upper bounds of lanes in `sharp`
-/// are nearer.
+/// of it, at the end of these bytes, and its products (`sums`) with what centroids have moved since.
 #[inline]
 pub(super) fn range(
     simd: Simd,
     sums: &Sums32,
     moved: &Movements,
-    kept: &Lanes,
+    kept: &[u8; LINE],
     note: &Note,
-    sharp: u16,
     found: (&mut Lanes, &mut Lanes),
 ) {
     #[cfg(target_arch = "x86_64")]
     if simd.level() >= SimdLevel::Avx512 {
-        return x86::range(sums, moved, kept, note, sharp, found);
+        return x86::range(sums, moved, kept, note, found);
     }
     let _ = simd;
-    range_portable(sums, moved, kept, note, sharp, found);
+    range_portable(sums, moved, kept, note, found);
+}
+
+/// At least how far a row's highest scores are above what is kept of the lowest: those of sharp lanes, and
+/// of others.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Widths {
+    pub(super) sharp: f32,
+    pub(super) others: f32,
+}
+
+/// Keeps at most the lowest scores of a group, less the `least` of a row, with a bit of `sharp` for each.
+/// `widths` grow to how far the highest ones are above. Lanes of which the score is below `least` are
+/// without a centroid.
+#[inline]
+pub(super) fn keep(
+    simd: Simd,
+    scores: (&Lanes, &Lanes),
+    least: f32,
+    sharp: u16,
+    kept: &mut [u8; LANES * KEPT],
+    widths: &mut Widths,
+) {
+    let mut bits = [0; LANES];
+    round_down(simd, scores, least, sharp, &mut bits, widths);
+    #[cfg(target_arch = "x86_64")]
+    if simd.level() >= SimdLevel::Avx512 {
+        return x86::pack(&bits, kept);
+    }
+    pack_portable(&bits, kept);
+}
+
+fn pack_portable(bits: &[u32; LANES], kept: &mut [u8; LANES * KEPT]) {
+    for (kept, bits) in kept.as_chunks_mut::<KEPT>().0.iter_mut().zip(bits) {
+        let [_, bytes @ ..] = bits.to_le_bytes();
+        *kept = bytes;
+    }
+}
+
+multiversion! {
+    /// As [`keep`]: the `bits` of what is to be kept.
+    fn round_down = round_down_body(
+        scores: (&Lanes, &Lanes), least: f32, sharp: u16, bits: &mut [u32; LANES], widths: &mut Widths,
+    )
+}
+
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
+fn round_down_body<const B: usize>(
+    (low, high): (&Lanes, &Lanes),
+    least: f32,
+    sharp: u16,
+    bits: &mut [u32; LANES],
+    widths: &mut Widths,
+) {
+    let mut rounded = [0; LANES];
+    // Numbers that are not below 0 are in the order of their bits.
+    let (mut sharp_width, mut other_width) = (widths.sharp.to_bits(), widths.others.to_bits());
+    for lane in 0..LANES {
+        let score = low[lane] - least;
+        let score = if score > 0.0 { score } else { 0.0 };
+        // The difference has been rounded, by no more than half of this.
+        let rounding = score * (1.0 / 8_388_608.0);
+        let lowest = (score - 2.0 * rounding).to_bits();
+        let is_sharp = sharp >> lane & 1 == 1;
+        let wanted = if is_sharp { 0 } else { BLURRED };
+        // What is too small for that is above by less than `judge::LEAST`.
+        let below = lowest.saturating_sub(wanted);
+        rounded[lane] = (below & !(2 * BLURRED - 1)) | wanted;
+        let off = score - f32::from_bits(rounded[lane]) + 2.0 * rounding;
+        let off = if off > 0.0 { off } else { 0.0 };
+        let width = ((high[lane] - low[lane]) + off).to_bits();
+        let (of_sharp, of_others) = if is_sharp { (width, 0) } else { (0, width) };
+        sharp_width = if of_sharp > sharp_width { of_sharp } else { sharp_width };
+        other_width = if of_others > other_width { of_others } else { other_width };
+    }
+    *bits = rounded;
+    *widths = Widths { sharp: f32::from_bits(sharp_width), others: f32::from_bits(other_width) };
 }
 
 /// What a row's coordinates are off by, times 2 and blown up, in each level.
@@ -352,22 +435,23 @@ pub(super) fn transpose(simd: Simd, square: &[Lanes; LANES], turned: &mut [Lanes
 fn range_portable(
     sums: &Sums32,
     moved: &Movements,
-    kept: &Lanes,
+    kept: &[u8; LINE],
     note: &Note,
-    sharp: u16,
     (low, high): (&mut Lanes, &mut Lanes),
 ) {
-    for lane in 0..LANES {
+    let (_, kept) = kept.split_at(LINE - LANES * KEPT);
+    for (lane, &[a, b, c]) in kept.as_chunks::<KEPT>().0.iter().enumerate() {
+        let bits = u32::from_le_bytes([0, a, b, c]);
         let sum = sums[lane].wrapping_add(moved.start[lane]) as f32;
         let product = note.scale * moved.factors[lane] * sum;
-        let score = kept[lane] + (moved.squares[lane] + product);
+        let score = f32::from_bits(bits) + (moved.squares[lane] + product);
         let mut bound = moved.rounding[lane];
-        bound += note.error * moved.errors[lane];
-        bound += note.tail * moved.tails[lane];
-        bound += note.norm * moved.norms[lane];
+        bound += note.error.get() * moved.errors[lane];
+        bound += note.tail.get() * moved.tails[lane];
+        bound += note.norm.get() * moved.norms[lane];
         low[lane] = score - bound;
-        let blur = if sharp >> lane & 1 == 1 { note.sharp_blur } else { note.blur };
-        high[lane] = score + (bound + blur);
+        let blur = if bits & BLURRED == 0 { note.sharp_blur } else { note.blur };
+        high[lane] = score + (bound + blur.get());
     }
 }
 

@@ -1,5 +1,6 @@
 //! Each loop's twins against each other.
 
+use super::super::record::AtLeast;
 use super::*;
 use crate::simd::available;
 use proptest::prelude::*;
@@ -174,7 +175,7 @@ proptest! {
     #[test]
     fn every_level_finds_the_same_ranges(
         seed in prop::collection::vec((any::<i32>(), -1e3_f32..1e3), 30..60),
-        sharp in any::<u16>(),
+        kept in prop::array::uniform32(any::<[u8; 2]>()),
     ) {
         let at = |i: usize| seed[i % seed.len()];
         let lanes = |first: usize| -> Lanes { std::array::from_fn(|lane| at(first + lane).1) };
@@ -188,19 +189,54 @@ proptest! {
             norms: lanes(5),
             rounding: lanes(6),
         };
-        let [scale, norm, tail, error, blur, sharp_blur] =
-            std::array::from_fn(|i| at(i * 7).1);
-        let mut note = Note::default();
-        (note.scale, note.norm, note.tail) = (scale, norm, tail);
-        (note.error, note.blur, note.sharp_blur) = (error, blur, sharp_blur);
+        let [norm, tail, error, blur, sharp_blur] =
+            std::array::from_fn(|i| AtLeast::new(at(i * 7).1.abs()));
+        let note = Note { scale: at(3).1, norm, tail, error, blur, sharp_blur, ..Note::default() };
+        let mut kept: [u8; LINE] = bytemuck::cast(kept);
+        // Kept scores are numbers.
+        for kept in kept[LINE - LANES * KEPT..].as_chunks_mut::<KEPT>().0 {
+            kept[2] &= 0xbf;
+        }
         let (mut low, mut high) = (lanes(0), lanes(0));
-        range_portable(&sums, &moved, &lanes(8), &note, sharp, (&mut low, &mut high));
+        range_portable(&sums, &moved, &kept, &note, (&mut low, &mut high));
         for simd in available() {
             let mut found = (lanes(0), lanes(0));
-            let places = (&mut found.0, &mut found.1);
-            range(simd, &sums, &moved, &lanes(8), &note, sharp, places);
+            range(simd, &sums, &moved, &kept, &note, (&mut found.0, &mut found.1));
             prop_assert_eq!(found.0.map(f32::to_bits), low.map(f32::to_bits));
             prop_assert_eq!(found.1.map(f32::to_bits), high.map(f32::to_bits));
+        }
+    }
+
+    #[test]
+    fn every_level_keeps_bounds_of_scores(
+        least in -1_f32..1.0,
+        above in prop::array::uniform16(prop_oneof![
+            Just(0.0_f32), 0.0..1e-38_f32, 0.0..1e-3_f32, 0.0..4_f32,
+        ]),
+        width in prop::array::uniform16(prop_oneof![Just(0.0_f32), 0.0..1e-3_f32]),
+        sharp in any::<u16>(),
+    ) {
+        let low = above.map(|above| least + above);
+        let high: Lanes = std::array::from_fn(|lane| low[lane] + width[lane]);
+        let mut expected = None;
+        for simd in available() {
+            let (mut bytes, mut widths) = ([7; LINE], Widths { sharp: 1e-9, others: 0.0 });
+            let kept = bytes.last_chunk_mut().expect("a line is longer");
+            keep(simd, (&low, &high), least, sharp, kept, &mut widths);
+            prop_assert_eq!(*expected.get_or_insert((bytes, widths)), (bytes, widths));
+            // As they are read, where nothing has moved.
+            let blurs = [widths.others, widths.sharp].map(|width| AtLeast::new(width * 1.00001));
+            let note = Note { blur: blurs[0], sharp_blur: blurs[1], ..Note::default() };
+            let mut found = ([0.0; LANES], [0.0; LANES]);
+            let places = (&mut found.0, &mut found.1);
+            range(simd, &[0; LANES], &Movements::default(), &bytes, &note, places);
+            for lane in 0..LANES {
+                let at = |score: f32| f64::from(score) - f64::from(least);
+                let (lowest, highest) = (f64::from(found.0[lane]), f64::from(found.1[lane]));
+                prop_assert!(lowest <= at(low[lane]) + 1e-35, "{lane}: {lowest}");
+                prop_assert!(highest >= at(high[lane]), "{lane}: {highest}");
+                prop_assert!(lowest >= at(low[lane]) * (1.0 - 1e-4) - 1e-35, "{lane}: {lowest}");
+            }
         }
     }
 }

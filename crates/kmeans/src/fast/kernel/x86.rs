@@ -1,19 +1,25 @@
 //! What [`super`] does, in x86-64's own instructions.
 #![expect(unsafe_code, reason = "explicit vector instructions")]
 
-use super::super::anchors::{Movements, Note};
+use super::super::anchors::Movements;
 use super::super::planes::{Parts, PerLevel};
-use super::{FOUR, LANES, Lanes, OfRows, Off, Part, Products, ROWS, Reach, Sums, Sums32, Taken};
+use super::super::record::Note;
+use super::{
+    BLURRED, FOUR, KEPT, LANES, Lanes, OfRows, Off, Part, Products, ROWS, Reach, Sums, Sums32,
+    Taken,
+};
+use crate::simd::LINE;
 use std::arch::x86_64::{
-    __m512, __m512i, _CMP_GT_OQ, _mm_loadu_si128, _mm_set1_epi32, _mm256_add_epi32,
+    __m512, __m512i, _CMP_GT_OQ, _mm_loadu_si128, _mm_set1_epi32, _mm_setr_epi8, _mm256_add_epi32,
     _mm256_cvtepi8_epi16, _mm256_cvtepu8_epi16, _mm256_madd_epi16, _mm256_setzero_si256,
-    _mm256_storeu_si256, _mm512_add_epi32, _mm512_add_ps, _mm512_castpd_ps,
-    _mm512_castps_pd as pairs, _mm512_cmp_ps_mask, _mm512_cvtepi32_ps, _mm512_dpbusd_epi32,
-    _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mask_mov_ps, _mm512_maskz_compress_epi32,
-    _mm512_mul_ps, _mm512_permutexvar_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setr_epi32,
-    _mm512_setzero_ps, _mm512_setzero_si512, _mm512_shuffle_f32x4, _mm512_storeu_ps,
-    _mm512_storeu_si512, _mm512_sub_ps, _mm512_unpackhi_pd, _mm512_unpackhi_ps, _mm512_unpacklo_pd,
-    _mm512_unpacklo_ps,
+    _mm256_storeu_si256, _mm512_add_epi32, _mm512_add_ps, _mm512_broadcast_i32x4, _mm512_castpd_ps,
+    _mm512_castps_pd as pairs, _mm512_castsi512_ps, _mm512_cmp_ps_mask, _mm512_cvtepi32_ps,
+    _mm512_dpbusd_epi32, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mask_mov_ps,
+    _mm512_mask_storeu_epi32, _mm512_maskz_compress_epi32, _mm512_mul_ps, _mm512_permutexvar_epi32,
+    _mm512_permutexvar_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setr_epi32, _mm512_setzero_ps,
+    _mm512_setzero_si512, _mm512_shuffle_epi8, _mm512_shuffle_f32x4, _mm512_storeu_ps,
+    _mm512_storeu_si512, _mm512_sub_ps, _mm512_testn_epi32_mask, _mm512_unpackhi_pd,
+    _mm512_unpackhi_ps, _mm512_unpacklo_pd, _mm512_unpacklo_ps,
 };
 
 /// The caller holds a token of AVX-512, and has checked that rows have as many lines as groups.
@@ -129,38 +135,70 @@ fn in_lanes_256(parts: &[Part<'_>], sums: &mut Products) {
 pub(super) fn range(
     sums: &Sums32,
     moved: &Movements,
-    kept: &Lanes,
+    kept: &[u8; LINE],
     note: &Note,
-    sharp: u16,
     found: (&mut Lanes, &mut Lanes),
 ) {
-    // SAFETY: the token stands for AVX-512 F.
-    unsafe { range_512(sums, moved, kept, note, sharp, found) }
+    // SAFETY: the token stands for AVX-512 F and BW.
+    unsafe { range_512(sums, moved, kept, note, found) }
 }
 
 #[inline]
-#[target_feature(enable = "avx512f")]
+#[target_feature(enable = "avx512f,avx512bw")]
 fn range_512(
     sums: &Sums32,
     moved: &Movements,
-    kept: &Lanes,
+    kept: &[u8; LINE],
     note: &Note,
-    sharp: u16,
     (low, high): (&mut Lanes, &mut Lanes),
 ) {
     let factors = _mm512_mul_ps(_mm512_set1_ps(note.scale), load(&moved.factors));
     let sums = _mm512_add_epi32(load_signed(sums), load_signed(&moved.start));
     let product = _mm512_mul_ps(factors, _mm512_cvtepi32_ps(sums));
-    let score = _mm512_add_ps(load(kept), _mm512_add_ps(load(&moved.squares), product));
+    let kept = unpack(kept);
+    let score =
+        _mm512_add_ps(_mm512_castsi512_ps(kept), _mm512_add_ps(load(&moved.squares), product));
     let bound = [(note.error, &moved.errors), (note.tail, &moved.tails), (note.norm, &moved.norms)]
         .into_iter()
         .fold(load(&moved.rounding), |bound, (norm, by)| {
-            _mm512_add_ps(bound, _mm512_mul_ps(_mm512_set1_ps(norm), load(by)))
+            _mm512_add_ps(bound, _mm512_mul_ps(_mm512_set1_ps(norm.get()), load(by)))
         });
     store(low, _mm512_sub_ps(score, bound));
-    let blur =
-        _mm512_mask_mov_ps(_mm512_set1_ps(note.blur), sharp, _mm512_set1_ps(note.sharp_blur));
+    let sharp = _mm512_testn_epi32_mask(kept, _mm512_set1_epi32(BLURRED.cast_signed()));
+    let [blur, sharp_blur] = [note.blur, note.sharp_blur].map(|blur| _mm512_set1_ps(blur.get()));
+    let blur = _mm512_mask_mov_ps(blur, sharp, sharp_blur);
     store(high, _mm512_add_ps(score, _mm512_add_ps(bound, blur)));
+}
+
+/// The last 48 of these bytes as the upper three of 16 numbers.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn unpack(bytes: &[u8; LINE]) -> __m512i {
+    // SAFETY: they are 64, and no alignment is asked for.
+    let bytes = unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) };
+    // Twelve bytes into each quarter, and from there four times three.
+    let places = _mm512_setr_epi32(4, 5, 6, 0, 7, 8, 9, 0, 10, 11, 12, 0, 13, 14, 15, 0);
+    let quarters = _mm512_permutexvar_epi32(places, bytes);
+    let places = _mm_setr_epi8(-1, 0, 1, 2, -1, 3, 4, 5, -1, 6, 7, 8, -1, 9, 10, 11);
+    _mm512_shuffle_epi8(quarters, _mm512_broadcast_i32x4(places))
+}
+
+/// The caller holds a token of AVX-512.
+#[inline]
+pub(super) fn pack(bits: &[u32; LANES], kept: &mut [u8; LANES * KEPT]) {
+    // SAFETY: the token stands for AVX-512 F and BW.
+    unsafe { pack_512(bits, kept) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn pack_512(bits: &[u32; LANES], kept: &mut [u8; LANES * KEPT]) {
+    let places = _mm_setr_epi8(1, 2, 3, 5, 6, 7, 9, 10, 11, 13, 14, 15, -1, -1, -1, -1);
+    let quarters = _mm512_shuffle_epi8(load_integers(bits), _mm512_broadcast_i32x4(places));
+    let places = _mm512_setr_epi32(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, 3, 3, 3, 3);
+    let bytes = _mm512_permutexvar_epi32(places, quarters);
+    // SAFETY: twelve numbers are 48 bytes, and no alignment is asked for.
+    unsafe { _mm512_mask_storeu_epi32(kept.as_mut_ptr().cast(), 0xfff, bytes) };
 }
 
 /// The caller holds a token of AVX-512.

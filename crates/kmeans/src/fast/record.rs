@@ -1,0 +1,100 @@
+//! What is kept of a row that has been looked at: a note, and scores. With up to 16 centroids they are one
+//! cache line.
+//!
+//! Scores are kept as what they are above the lowest, so numbers are small where it is close, and three bytes
+//! tell them closely. What rounding takes from them is added to how far upper bounds are above.
+
+use super::kernel::{self, KEPT, LANES, Lanes, Widths};
+use crate::simd::{LINE, Simd};
+use bytemuck::{Pod, Zeroable};
+
+/// At least a number that is not below 0: the upper half of a binary32.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Pod, Zeroable)]
+#[repr(transparent)]
+pub(super) struct AtLeast(u16);
+
+impl AtLeast {
+    pub(super) fn new(number: f32) -> Self {
+        let bits = if number > 0.0 { number.to_bits() } else { 0 };
+        Self(bits.div_ceil(1 << 16) as u16)
+    }
+
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
+    pub(super) fn get(self) -> f32 {
+        f32::from_bits(u32::from(self.0) << 16)
+    }
+}
+
+/// What is known of a row before its scores are looked at.
+#[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
+#[repr(C)]
+pub(super) struct Note {
+    /// As in [`crate::index::Facts`]: the scale and error of the first level, and norms.
+    pub(super) scale: f32,
+    pub(super) norm: AtLeast,
+    pub(super) tail: AtLeast,
+    pub(super) error: AtLeast,
+    /// What the score that others are kept relative to makes of the squared distance.
+    pub(super) square: AtLeast,
+    /// How far upper bounds of scores may be above lower ones;
+    pub(super) blur: AtLeast,
+    /// and those of sharp lanes.
+    pub(super) sharp_blur: AtLeast,
+}
+
+/// Scores of a group.
+pub(super) type KeptScores = [u8; LANES * KEPT];
+
+const _: () = assert!(size_of::<Note>() + size_of::<KeptScores>() == LINE, "a line for one group");
+
+/// What is known of a row, as it is kept.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Record<'a>(pub(super) &'a [u8]);
+
+impl<'a> Record<'a> {
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
+    pub(super) fn note(self) -> &'a Note {
+        bytemuck::from_bytes(&self.0[..size_of::<Note>()])
+    }
+
+    /// The scores of a group, behind what stands before them: so many bytes as a note has.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
+    pub(super) fn scores(self, group: usize) -> &'a [u8; LINE] {
+        let start = group * size_of::<KeptScores>();
+        self.0[start..].first_chunk().expect("a record has scores of every group")
+    }
+}
+
+/// Keeps the lowest and highest scores that are `found` of each group, less `least`.
+pub(super) fn keep_all<'a>(
+    simd: Simd,
+    found: impl Iterator<Item = (&'a Lanes, &'a Lanes)>,
+    least: f32,
+    sharp: &[u32],
+    kept: &mut [KeptScores],
+) -> Widths {
+    let mut widths = Widths::default();
+    for (group, (kept, (low, high))) in (0..).zip(kept.iter_mut().zip(found)) {
+        let of_group = sharp.iter().filter(|&&lane| lane / LANES as u32 == group);
+        let sharp = of_group.fold(0, |sharp, lane| sharp | 1 << (lane % LANES as u32));
+        kernel::keep(simd, (low, high), least, sharp, kept, &mut widths);
+    }
+    widths
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_a_number_is_no_less() {
+        for number in [0.0, 1e-44, 1e-30, 0.1, 1.0, 1.003_906_3, 255.5, 3e38, f32::INFINITY] {
+            let kept = AtLeast::new(number).get();
+            assert!(kept >= number && kept <= number * 1.008 + 1e-38, "{number} {kept}");
+        }
+        assert_eq!(AtLeast::new(-1.0).get().to_bits(), 0);
+    }
+}
