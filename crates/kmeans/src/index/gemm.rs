@@ -6,7 +6,8 @@
 //! bounds the error of an entry by `(CHUNK + 2) * 2^-24` times the product of the norms of its row
 //! and its column ([`RELATIVE_ERROR`]), whether or not multiplications and additions are fused.
 
-use crate::simd::multiversion;
+use crate::simd::{Simd, multiversion};
+use crate::threads::side_by_side;
 
 /// Columns of a panel: four AVX-512 registers.
 pub(crate) const PANEL: usize = 64;
@@ -49,6 +50,24 @@ pub(crate) fn pack_transposed(matrix: &[f32], places: &[usize], rows: usize) -> 
         }
     }
     packed
+}
+
+/// As [`multiply`], on `threads` threads: their number changes no bit.
+pub(crate) fn multiply_side_by_side(
+    simd: Simd,
+    a: &[f32],
+    stride: usize,
+    inner: usize,
+    packed: &[f32],
+    product: &mut [f32],
+    threads: usize,
+) {
+    let part = (a.len() / stride).div_ceil(threads.max(1)).next_multiple_of(ROWS);
+    let width = packed.len() / inner;
+    let parts = a.chunks(part * stride).zip(product.chunks_mut(part * width));
+    side_by_side(
+        parts.map(|(a, product)| move || multiply(simd, a, stride, inner, packed, product)),
+    );
 }
 
 multiversion! {

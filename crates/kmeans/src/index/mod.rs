@@ -235,10 +235,11 @@ impl Plan {
             centre(data, unit, row, &mut values);
             sample.extend(columns.iter().map(|&column| values[column]));
         }
-        let mut vectors = basis::principal(simd, &sample, columns.len(), layout.components);
+        let mut vectors =
+            basis::principal(simd, &sample, columns.len(), layout.components, threads);
         // So that the basis is the same as integers.
         vectors.chunks_exact_mut(columns.len()).for_each(integers::round);
-        let defect = basis::defect(simd, &vectors, columns.len());
+        let defect = basis::defect(simd, &vectors, columns.len(), threads);
         let basis = gemm::pack_transposed(&vectors, &columns, d);
         let Integers { blocks, units } = Integers::new(simd, &vectors, &columns, d);
         (defect < 0.25).then_some(Self { layout, unit, defect, basis, blocks, units })
