@@ -46,6 +46,7 @@ mod exchange;
 mod fast;
 pub mod fit;
 pub mod index;
+mod integers;
 mod lines;
 pub mod lloyd;
 mod plain;

@@ -8,8 +8,9 @@ use super::integers::Integers;
 use super::kernel::{self, LANES, Lanes};
 use crate::index::gemm::{self, PANEL};
 use crate::index::{IndexView, rotation_error};
+use crate::integers;
 use crate::lines::Lines;
-use crate::simd::{Simd, SimdLevel};
+use crate::simd::Simd;
 
 /// The product of centroids with the basis.
 #[derive(Debug, Clone)]
@@ -35,9 +36,11 @@ impl Product {
     /// Of `k` centroids.
     pub(super) fn new(simd: Simd, index: &IndexView<'_>, k: usize) -> Self {
         let groups = k.div_ceil(LANES);
-        let width = index.basis.len() / index.layout.d;
-        let (way, error) = if simd.level() >= SimdLevel::Amx && Integers::fit(index) {
-            (Way::Integers(Box::new(Integers::new(index, groups))), Integers::error(index))
+        let d = index.layout.d;
+        let width = index.basis.len() / d;
+        let (way, error) = if integers::fit(simd, d) {
+            let error = integers::error(d, index.defect, index.units);
+            (Way::Integers(Box::new(Integers::new(index, groups))), error)
         } else {
             let rows = vec![0.0; groups * LANES * width];
             (Way::Rows(rows), rotation_error(&index.layout, index.defect))

@@ -13,7 +13,8 @@ use crate::distance::{self, Nearest};
 use crate::exact_sum::{ExactSums, SumGrid};
 use crate::exchange::Change;
 use crate::index::gemm::{self, PANEL};
-use crate::index::{BYTES, Line};
+use crate::integers::{BYTES, multiply_signed};
+use crate::lines::Line;
 use crate::rows::{Magnitudes, Rows};
 use crate::simd::{LINE, Simd};
 use std::hint::black_box;
@@ -139,7 +140,7 @@ pub fn workload(name: &str, simd: Simd) -> Box<dyn FnMut()> {
             let group: Vec<GroupLine> = bytemuck::pod_collect_to_vec(&bytes);
             let mut sums = [Products::ZERO; BYTES + 1];
             Box::new(move || {
-                kernel::multiply_signed(simd, black_box(&blocks), &[&group; BYTES], &mut sums);
+                multiply_signed(simd, black_box(&blocks), &[&group; BYTES], &mut sums);
                 black_box(&sums);
             })
         }

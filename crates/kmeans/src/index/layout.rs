@@ -1,8 +1,8 @@
 //! Which parts an index ([`super::Index`], [`super::IndexView`]) has, and how large they are.
 
 use super::gemm::PANEL;
-use super::integers::VECTORS;
 use super::{Facts, basis};
+use crate::integers;
 use crate::simd::LINE;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
@@ -144,7 +144,7 @@ impl Layout {
     /// Length of `IndexView::blocks`.
     #[must_use]
     pub fn blocks_len(&self) -> usize {
-        (self.units_len() / VECTORS).saturating_mul(self.d.div_ceil(LINE))
+        (self.units_len() / integers::LANES).saturating_mul(self.d.div_ceil(LINE))
     }
 
     /// Lines that bytes of each level take; in the second, with facts.

@@ -17,7 +17,7 @@
 //! ([`IndexView::front`](field@IndexView::front)). Then come, together, the low bytes of the first level
 //! and the high ones of the third: what else a closer look reads. The other low bytes, which few rows
 //! need, stand apart again. The basis is kept in two ways, for those who multiply centroids with it: as
-//! numbers, and as integers (`integers`), which its vectors are rounded to from the start.
+//! numbers, and as integers (`crate::integers`), which its vectors are rounded to from the start.
 //!
 //! # How far it is from the truth
 //!
@@ -31,7 +31,7 @@
 //!
 //! and `|V^T w - y|` is at most the sum of: `(1 + defect) 2^-24 |w|`, for `w` is rounded to binary32
 //! before it is multiplied; `sqrt(components) (1 + defect) RELATIVE_ERROR |w|`, for the product
-//! (`gemm`); and the quantisation error. That is measured, level by level, for high bytes alone, and in
+//! (`gemm`), or what one of integers is off by (`crate::integers`); and the quantisation error. That is measured, level by level, for high bytes alone, and in
 //! the first level for both too; in others, both are off by no more than half a unit of `q` in each
 //! coordinate. A column that is the same in all rows is at the mean in all of them: it has no part in any
 //! `w`, and none in the basis. Where the basis is whole (it has as many components as columns vary),
@@ -40,21 +40,22 @@
 
 mod basis;
 pub(crate) mod gemm;
-pub(crate) mod integers;
 mod layout;
+mod product;
 mod rotation;
 
+pub use crate::integers::{BYTES, Block};
 pub use crate::lines::Line;
-pub use integers::{BYTES, Block};
 pub use layout::{Layout, MAX_LEVELS};
 pub(crate) use rotation::LARGEST;
 
 use crate::data::Data;
+use crate::integers;
 use crate::rows::RowIndex;
 use crate::simd::{LINE, Simd, prefetch};
 use crate::threads::side_by_side;
 use bytemuck::{Pod, Zeroable};
-use integers::Integers;
+use product::Basis;
 use rotation::{Rotation, centre};
 
 const _: () = assert!(size_of::<Facts>() <= LINE, "facts fit a line");
@@ -232,16 +233,16 @@ impl Plan {
         let mut sample = Vec::with_capacity(n.div_ceil(step) * columns.len());
         let mut values = vec![0.0; d];
         for row in (0..n).step_by(step) {
-            centre(data, unit, row, &mut values);
+            centre(simd, data, unit, row, &mut values);
             sample.extend(columns.iter().map(|&column| values[column]));
         }
         let mut vectors =
             basis::principal(simd, &sample, columns.len(), layout.components, threads);
         // So that the basis is the same as integers.
-        vectors.chunks_exact_mut(columns.len()).for_each(integers::round);
+        vectors.chunks_exact_mut(columns.len()).for_each(|vector| integers::round(simd, vector));
         let defect = basis::defect(simd, &vectors, columns.len(), threads);
         let basis = gemm::pack_transposed(&vectors, &columns, d);
-        let Integers { blocks, units } = Integers::new(simd, &vectors, &columns, d);
+        let (blocks, units) = product::blocks_of(simd, &vectors, &columns, d);
         (defect < 0.25).then_some(Self { layout, unit, defect, basis, blocks, units })
     }
 
@@ -250,7 +251,8 @@ impl Plan {
     /// # Panics
     /// Where there is less room than that.
     pub fn write(&self, simd: Simd, data: Data<'_>, threads: usize, rows: RowsMut<'_>) {
-        let Self { layout, unit, defect, ref basis, .. } = *self;
+        let Self { layout, unit, defect, ref basis, ref blocks, ref units } = *self;
+        let basis = Basis::new(simd, &layout, defect, basis, (blocks, units));
         let RowsMut { mut front, mut deep, mut low } = rows;
         let part = layout.n.div_ceil(threads.max(1));
         side_by_side((0..layout.n).step_by(part).map(|start| {
@@ -260,7 +262,7 @@ impl Plan {
                 deep: deep.split_off_mut(..count * layout.deep_lines()).expect("there is room"),
                 low: low.split_off_mut(..count * layout.low_lines()).expect("there is room"),
             };
-            let rotation = Rotation { simd, data, unit, defect, layout, basis };
+            let rotation = Rotation { simd, data, unit, defect, layout, basis: &basis };
             move || rotation.rotate(start..start + count, parts)
         }));
     }

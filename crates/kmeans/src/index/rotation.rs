@@ -1,11 +1,12 @@
 //! Rows' coordinates along the basis, and rounding them to bytes.
 
-use super::gemm;
 use super::layout::{Layout, MAX_LEVELS};
-use super::{BIAS, Facts, RowsMut, TINY, rotation_error, up};
+use super::product::{Basis, Room};
+use super::{BIAS, Facts, RowsMut, TINY, up};
 use crate::data::Data;
+use crate::integers::largest_body;
 use crate::rows::RowIndex;
-use crate::simd::{LINE, Simd};
+use crate::simd::{LINE, Simd, multiversion};
 
 /// The largest `|q|`: its high byte, rounded, is at most 127.
 pub(crate) const LARGEST: f32 = (127 * 256) as f32;
@@ -15,40 +16,92 @@ pub(crate) const LARGEST: f32 = (127 * 256) as f32;
 struct Quantised {
     /// What high bytes are multiples of.
     scale: f32,
-    /// The squared errors of high bytes alone, and of both.
+    /// The squared norm, and the squared errors of high bytes alone, and of both.
+    square: f64,
     square_error: f64,
     fine_square_error: f64,
 }
 
-/// `values` as multiples of one scale, in a high and a low byte each, of which `write` gets the
-/// place, the high, and the low.
-fn quantise(values: &[f32], mut write: impl FnMut(usize, i32, i32)) -> Quantised {
-    let largest = values.iter().fold(0.0_f32, |a, x| a.max(x.abs()));
-    let scale = up(f64::from(largest) / f64::from(LARGEST));
+multiversion! {
+    /// `values` as multiples of one scale, as `high` and `low` bytes with the bias; `high` bytes alone where
+    /// all are too small for that.
+    fn quantise = quantise_body(values: &[f32], high: &mut [u8], low: &mut [u8]) -> Quantised
+}
+
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
+fn quantise_body<const B: usize>(values: &[f32], high: &mut [u8], low: &mut [u8]) -> Quantised {
+    let (high, low) = (&mut high[..values.len()], &mut low[..values.len()]);
+    let scale = up(f64::from(largest_body::<B>(values)) / f64::from(LARGEST));
     if scale < f32::MIN_POSITIVE * 256.0 || !scale.is_finite() {
         let square = values.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
-        (0..values.len()).for_each(|at| write(at, 0, 0));
-        return Quantised { scale: 0.0, square_error: square, fine_square_error: square };
+        high.fill(BIAS as u8);
+        low.fill(BIAS as u8);
+        return Quantised { scale: 0.0, square, square_error: square, fine_square_error: square };
     }
-    let inverse = 1.0 / scale;
-    let (mut errors, mut fine_errors) = (0.0, 0.0);
-    for (at, &value) in values.iter().enumerate() {
-        // Adding and subtracting 1.5 * 2^23 rounds, as the number is far below it.
-        let q = ((value * inverse + 12_582_912.0) - 12_582_912.0) as i32;
+    let mut found = [Errors::default(); PARTS];
+    let (values, rest) = values.as_chunks::<PARTS>();
+    let (high, high_rest) = high.as_chunks_mut::<PARTS>();
+    let (low, low_rest) = low.as_chunks_mut::<PARTS>();
+    for ((values, high), low) in values.iter().zip(high).zip(low) {
+        for part in 0..PARTS {
+            (high[part], low[part]) = found[part].add(values[part], scale);
+        }
+    }
+    for ((&value, high), low) in rest.iter().zip(high_rest).zip(low_rest) {
+        (*high, *low) = found[0].add(value, scale);
+    }
+    let sum = |of: fn(&Errors) -> f64| found.iter().map(of).sum::<f64>();
+    Quantised {
+        scale: 256.0 * scale,
+        square: sum(|part| part.square),
+        square_error: sum(|part| part.coarse),
+        fine_square_error: sum(|part| part.fine),
+    }
+}
+
+/// Sums that are taken side by side.
+const PARTS: usize = 16;
+
+/// Sums of squares: of values, and of the errors of high bytes alone and of both.
+#[derive(Clone, Copy, Default)]
+struct Errors {
+    square: f64,
+    coarse: f64,
+    fine: f64,
+}
+
+impl Errors {
+    /// The bytes of a `value` in multiples of `scale`.
+    #[inline(always)]
+    fn add(&mut self, value: f32, scale: f32) -> (u8, u8) {
+        /// Adding this rounds a number far below it, and leaves the integer in the lowest bits.
+        const ROUNDER: f32 = 12_582_912.0;
+        let q = (value * (1.0 / scale) + ROUNDER).to_bits().wrapping_sub(ROUNDER.to_bits()) as i32;
         let q = q.clamp(-(LARGEST as i32), LARGEST as i32);
         let high = (q + BIAS) >> 8;
-        write(at, high, q - 256 * high);
-        let off = |q: i32| (f64::from(value) - f64::from(scale) * f64::from(q)).powi(2);
-        errors += off(256 * high);
-        fine_errors += off(q);
+        let off = |q: i32| f64::from(value) - f64::from(scale) * f64::from(q);
+        let (coarse, fine) = (off(256 * high), off(q));
+        self.square += f64::from(value) * f64::from(value);
+        self.coarse += coarse * coarse;
+        self.fine += fine * fine;
+        ((high + BIAS) as u8, (q - 256 * high + BIAS) as u8)
     }
-    Quantised { scale: 256.0 * scale, square_error: errors, fine_square_error: fine_errors }
 }
 
 /// `(x - m) * unit` of a row, rounded to binary32, without padding.
-pub(super) fn centre(data: Data<'_>, unit: f64, row: usize, centred: &mut [f32]) {
-    let values = data.rows.row(RowIndex::new(row));
-    for (centred, (&x, &m)) in centred.iter_mut().zip(values.iter().zip(data.center)) {
+pub(super) fn centre(simd: Simd, data: Data<'_>, unit: f64, row: usize, centred: &mut [f32]) {
+    shift(simd, data.rows.row(RowIndex::new(row)), data.center, unit, centred);
+}
+
+multiversion! {
+    fn shift = shift_body(values: &[f32], center: &[f64], unit: f64, centred: &mut [f32])
+}
+
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
+fn shift_body<const B: usize>(values: &[f32], center: &[f64], unit: f64, centred: &mut [f32]) {
+    for (centred, (&x, &m)) in centred.iter_mut().zip(values.iter().zip(center)) {
         *centred = ((f64::from(x) - m) * unit) as f32;
     }
 }
@@ -60,7 +113,7 @@ pub(super) struct Rotation<'a> {
     pub(super) unit: f64,
     pub(super) defect: f64,
     pub(super) layout: Layout,
-    pub(super) basis: &'a [f32],
+    pub(super) basis: &'a Basis<'a>,
 }
 
 impl Rotation<'_> {
@@ -72,16 +125,17 @@ impl Rotation<'_> {
         let (deep_lines, low_lines) = (self.layout.deep_lines(), self.layout.low_lines());
         let front_lines = self.layout.front_lines();
         let d = self.layout.d;
-        let width = self.basis.len() / d;
+        let width = self.basis.width;
+        let mut room = Room::default();
         let mut block = vec![0.0; BLOCK * d];
         let mut product = vec![0.0; BLOCK * width];
         for start in rows.clone().step_by(BLOCK) {
             let count = BLOCK.min(rows.end - start);
             for (row, values) in block.chunks_exact_mut(d).take(count).enumerate() {
-                centre(self.data, self.unit, start + row, values);
+                centre(self.simd, self.data, self.unit, start + row, values);
             }
             let product = &mut product[..count * width];
-            gemm::multiply(self.simd, &block[..count * d], d, d, self.basis, product);
+            self.basis.multiply(self.simd, &block[..count * d], d, &mut room, product);
             for (row, product) in product.chunks_exact(width).enumerate() {
                 let at = start + row - rows.start;
                 let own = RowsMut {
@@ -99,7 +153,6 @@ impl Rotation<'_> {
         let RowsMut { front, deep, low } = parts;
         let [front, deep, low]: [&mut [u8]; 3] = [front, deep, low].map(bytemuck::cast_slice_mut);
         let mut found = [Quantised::default(); MAX_LEVELS];
-        let mut squares = [0.0; MAX_LEVELS];
         // Where there is nothing, bytes are 0 with the bias.
         for bytes in [&mut *front, deep, low] {
             bytes.fill(BIAS as u8);
@@ -112,16 +165,11 @@ impl Rotation<'_> {
                 1 => (&mut front[first..], &mut *low),
                 _ => (&mut deep[first..], &mut low[second..]),
             };
-            found[level] = quantise(values, |at, value, rest| {
-                high[at] = (value + BIAS) as u8;
-                low[at] = (rest + BIAS) as u8;
-            });
-            squares[level] = values.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
+            found[level] = quantise(self.simd, values, high, low);
         }
+        let squares = found.map(|level| level.square);
         let norm = self.data.spread[row].sqrt() * self.unit * (1.0 + 1e-9);
-        let rotation = self.defect * (1.0 + self.defect) * norm
-            + rotation_error(&self.layout, self.defect) * norm
-            + TINY;
+        let rotation = self.defect * (1.0 + self.defect) * norm + self.basis.error * norm + TINY;
         let mut outside = 0.0;
         if !self.layout.is_whole() {
             let inside = (squares.iter().sum::<f64>().sqrt() * (1.0 - 1e-9) - rotation).max(0.0);

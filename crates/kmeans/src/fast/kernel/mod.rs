@@ -17,18 +17,12 @@ mod x86;
 use super::anchors::Movements;
 use super::planes::{GroupView, Parts, PerLevel};
 use super::record::Note;
-use crate::index::{BYTES, Block, MAX_LEVELS};
-use crate::lines::Line;
+use crate::index::MAX_LEVELS;
+pub(super) use crate::integers::{FOUR, GroupLine, LANES, Products, Sums32};
 use crate::simd::{LINE, Simd, SimdLevel, multiversion};
 
-/// Centroids to a group: the lanes of a register.
-pub(super) const LANES: usize = 16;
-
 /// Rows that are looked at together.
-pub(super) const ROWS: usize = 16;
-
-/// Coordinates that lie side by side.
-pub(super) const FOUR: usize = 4;
+pub(super) const ROWS: usize = LANES;
 
 /// A number for each centroid of a group.
 pub(super) type Lanes = [f32; LANES];
@@ -50,75 +44,11 @@ impl RowLines<'_> {
     }
 }
 
-/// The same coordinates of a group of centroids as a line has of a row, `[four][lane][4]`.
-pub(super) type GroupLine = [[[i8; FOUR]; LANES]; LINE / FOUR];
-
-/// Sums for the centroids of a group, and for each of [`ROWS`] rows.
-pub(super) type Sums32 = [i32; LANES];
-
-/// They begin with a cache line, so that no register is loaded from two.
-#[derive(Debug, Clone, Copy)]
-#[repr(align(64))]
-pub(super) struct Products(pub(super) [Sums32; ROWS]);
-
-impl Products {
-    pub(super) const ZERO: Self = Self([[0; LANES]; ROWS]);
-}
-
 /// Lines of rows, and those of a group that they are multiplied with.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Part<'a> {
     pub(super) rows: RowLines<'a>,
     pub(super) group: &'a [GroupLine],
-}
-
-/// Makes `sums` the products of 16 basis vectors, `[basis vector][lane]`, with a group of centroids, in all
-/// lines of both, by how many bytes stand behind those that are multiplied: of both numbers none, one, two,
-/// or three. They must fit 32 bits.
-///
-/// # Panics
-/// Where there are not as many lines of centroids as of basis vectors.
-pub(super) fn multiply_signed(
-    simd: Simd,
-    basis: &[[Block; BYTES]],
-    group: &[&[GroupLine]; BYTES],
-    sums: &mut [Products; BYTES + 1],
-) {
-    let fit = group.iter().all(|lines| lines.len() == basis.len());
-    assert!(fit, "every line of basis vectors has one of centroids");
-    #[cfg(target_arch = "x86_64")]
-    if simd.level() >= SimdLevel::Amx {
-        return amx::multiply_signed(basis, group, sums);
-    }
-    let _ = simd;
-    multiply_signed_portable(basis, group, sums);
-}
-
-fn multiply_signed_portable(
-    basis: &[[Block; BYTES]],
-    group: &[&[GroupLine]; BYTES],
-    sums: &mut [Products; BYTES + 1],
-) {
-    *sums = [Products::ZERO; BYTES + 1];
-    for (line, blocks) in basis.iter().enumerate() {
-        for (plane, block) in blocks.iter().enumerate() {
-            for (of_centroids, sums) in group.iter().zip(&mut sums[plane..]) {
-                for (Line(bytes), sums) in block.iter().zip(&mut sums.0) {
-                    for (x, centroids) in
-                        bytes.as_chunks::<FOUR>().0.iter().zip(&of_centroids[line])
-                    {
-                        for (sum, c) in sums.iter_mut().zip(centroids) {
-                            let products = x
-                                .iter()
-                                .zip(c)
-                                .map(|(x, &c)| i32::from(x.cast_signed()) * i32::from(c));
-                            *sum += products.sum::<i32>();
-                        }
-                    }
-                }
-            }
-        }
-    }
 }
 
 /// Makes `sums` the scalar products of [`ROWS`] rows with the centroids of a group, in all lines of all

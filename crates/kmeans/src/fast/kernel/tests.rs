@@ -7,57 +7,6 @@ use proptest::prelude::*;
 
 proptest! {
     #[test]
-    fn every_level_multiplies_integers_by_their_bytes(
-        steps in 0_usize..5,
-        seed in prop::collection::vec(prop_oneof![4 => any::<i8>(), 1 => Just(i8::MIN)], 30..60),
-    ) {
-        let byte = |i: usize| seed[i % seed.len()];
-        let basis: Vec<[Block; BYTES]> = (0..steps)
-            .map(|step| {
-                std::array::from_fn(|place| {
-                    std::array::from_fn(|vector| {
-                        let at = step * 11 + place * 5 + vector * 13;
-                        Line(std::array::from_fn(|i| byte(at + i).cast_unsigned()))
-                    })
-                })
-            })
-            .collect();
-        let groups: [Vec<GroupLine>; BYTES] = std::array::from_fn(|place| {
-            (0..steps)
-                .map(|step| {
-                    std::array::from_fn(|four| {
-                        std::array::from_fn(|lane| {
-                            std::array::from_fn(|i| byte(step * 5 + place * 7 + four * 3 + lane * 17 + i))
-                        })
-                    })
-                })
-                .collect()
-        });
-        let groups = groups.each_ref().map(Vec::as_slice);
-        let expected = |behind: usize, vector: usize, lane: usize| -> i32 {
-            let places = (0..=behind).map(|place| (place, behind - place));
-            places.filter(|&(a, b)| a < BYTES && b < BYTES).map(|(a, b)| {
-                (0..steps * LINE).map(|column| {
-                    let (step, i) = (column / LINE, column % LINE);
-                    let p = basis[step][a][vector].0[i].cast_signed();
-                    i32::from(p) * i32::from(groups[b][step][i / FOUR][lane][i % FOUR])
-                }).sum::<i32>()
-            }).sum()
-        };
-        for simd in available() {
-            let mut sums = [Products([[7; LANES]; ROWS]); BYTES + 1];
-            multiply_signed(simd, &basis, &groups, &mut sums);
-            for (behind, sums) in sums.iter().enumerate() {
-                for (vector, sums) in sums.0.iter().enumerate() {
-                    for (lane, &sum) in sums.iter().enumerate() {
-                        prop_assert_eq!(sum, expected(behind, vector, lane), "{:?}", simd);
-                    }
-                }
-            }
-        }
-    }
-
-    #[test]
     fn every_level_adds_the_same_products_to_scores(
         count in 1_usize..12,
         seed in prop::collection::vec((any::<i8>(), -1e3_f32..1e3), 30..60),
