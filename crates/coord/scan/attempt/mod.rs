@@ -229,9 +229,14 @@ impl Worker {
 const TUNABLES: &str = "GLIBC_TUNABLES";
 
 /// These settings, and that a worker's memory be in huge pages where the system has some: it goes through
-/// its rows in leaps. Whoever has said something else of them is heard, as what comes last counts.
+/// its rows in leaps. Only the heap is, so large blocks are to come from it too, and to stay in it for the
+/// next ones. Whoever has said something else of them is heard, as what comes last counts.
 fn huge_pages(settings: Option<OsString>) -> OsString {
-    let mut all = OsString::from("glibc.malloc.hugetlb=1");
+    let mut all = OsString::from(
+        "glibc.malloc.hugetlb=1\
+         :glibc.malloc.mmap_threshold=1073741824\
+         :glibc.malloc.trim_threshold=1073741824",
+    );
     if let Some(settings) = settings.filter(|settings| !settings.is_empty()) {
         all.push(":");
         all.push(settings);
