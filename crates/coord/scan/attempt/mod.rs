@@ -234,6 +234,7 @@ const TUNABLES: &str = "GLIBC_TUNABLES";
 fn huge_pages(settings: Option<OsString>) -> OsString {
     let mut all = OsString::from(
         "glibc.malloc.hugetlb=1\
+         :glibc.malloc.top_pad=16777216\
          :glibc.malloc.mmap_threshold=1073741824\
          :glibc.malloc.trim_threshold=1073741824",
     );

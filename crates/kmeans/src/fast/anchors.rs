@@ -33,13 +33,15 @@
 //! where `|delta_t|² <= |delta|² - (|delta_h| - |r|)²`, and `|delta|` is taken from the centroids in
 //! binary32, which adds a relative 2^-24 of their norms.
 
-use super::centroids::{Centroids, UNDERFLOW};
+use super::centroids::{Centroids, Sizes, UNDERFLOW};
 use super::judge::{BLOWN, ROUNDING, Ranges};
 use super::kernel::{FOUR, GroupLine, LANES, Lanes, Sums32};
 use super::record::{AtLeast, KeptScores, Note, Record, keep_all};
-use crate::index::{BIAS, Facts, IndexView, up};
+use crate::index::{BIAS, Facts, IndexView};
+use crate::integers::Lanes64;
 use crate::lines::{Line, Lines};
 use crate::simd::{LINE, Simd, multiversion, prefetch};
+use std::array;
 
 /// Iterations that anchors can be of at a time, at most.
 const SLOTS: usize = 96;
@@ -80,8 +82,8 @@ struct Slot {
     /// How many anchors are of it.
     count: usize,
     centroids: Option<Centroids>,
-    /// At least how far each has moved since, behind the leading coordinates.
-    tails: Vec<f64>,
+    /// At least how far each has moved since, behind the leading coordinates, for each group of lanes.
+    tails: Vec<Lanes64>,
 }
 
 /// Rows sorted by the slot of what is known of them.
@@ -163,7 +165,7 @@ impl Anchors {
     pub(super) fn advance(&mut self, simd: Simd, centroids: &Centroids) {
         let iteration = self.slot_of.len();
         let before = self.now;
-        let mut steps = vec![0.0; centroids.k];
+        let mut steps = vec![[0.0; LANES]; centroids.sizes.len()];
         if let Some(last) = &self.slots[before].centroids {
             let whole = last.distances(simd, centroids);
             self.tables[before].set(simd, last, centroids, &mut steps, Some(&whole));
@@ -176,7 +178,8 @@ impl Anchors {
             }
             let is_due = (iteration + at).is_multiple_of(MEASURE);
             let whole = is_due.then(|| then.distances(simd, centroids));
-            for (tail, step) in slot.tails.iter_mut().zip(&steps) {
+            let tails = slot.tails.as_flattened_mut();
+            for (tail, step) in tails.iter_mut().zip(steps.as_flattened()) {
                 *tail = (*tail + step) * (1.0 + 1e-12);
             }
             table.set(simd, then, centroids, &mut slot.tails, whole.as_deref());
@@ -192,7 +195,7 @@ impl Anchors {
         slot.iteration = iteration;
         slot.count = 0;
         slot.tails.clear();
-        slot.tails.resize(centroids.k, 0.0);
+        slot.tails.resize(centroids.sizes.len(), [0.0; LANES]);
         match &mut slot.centroids {
             Some(then) => then.clone_from(centroids),
             then => *then = Some(centroids.clone()),
@@ -333,40 +336,19 @@ impl Table {
         simd: Simd,
         then: &Centroids,
         now: &Centroids,
-        tails: &mut [f64],
-        whole: Option<&[f64]>,
+        tails: &mut [Lanes64],
+        whole: Option<&[Lanes64]>,
     ) {
         let front = now.front;
-        for group in 0..self.lanes.len() {
-            let at = group * front..(group + 1) * front;
-            let mut moved = Moved::default();
-            let (then_heads, now_heads) = (&then.heads[at.clone()], &now.heads[at]);
-            let lines = self.bytes.len() / self.lanes.len();
+        let lines = self.bytes.len() / self.lanes.len();
+        for (group, (lanes, tails)) in self.lanes.iter_mut().zip(tails).enumerate() {
+            let heads =
+                [then, now].map(|centroids| &centroids.heads[group * front..(group + 1) * front]);
             let bytes = self.bytes[group * lines..][..lines].as_flattened_mut();
-            to_bytes(simd, then_heads, now_heads, bytes, &mut moved);
-            self.lanes[group].start = moved.start;
-            for (lane, j) in (group * LANES..now.k.min((group + 1) * LANES)).enumerate() {
-                let norms = then.norms[j] + now.norms[j];
-                let rounding = norms / f64::from(1 << 23);
-                // Sums of few squares in binary32 are off by less than a relative 1e-4.
-                let known = f64::from(moved.squares[lane]).sqrt();
-                let at_most = known * (1.0 + 1e-4) + UNDERFLOW;
-                // Of the products, and of the difference in binary32.
-                let error = then.head_errors[j] + now.head_errors[j] + rounding;
-                let inside = (known * (1.0 - 1e-4) - error).max(0.0);
-                if let Some(whole) = whole {
-                    tails[j] = (whole[j] * whole[j] - inside * inside).max(0.0).sqrt();
-                }
-                let off = f64::from(moved.errors[lane]).sqrt() + known * 1e-6 + UNDERFLOW;
-                let by = |norm: f64| up(2.0 * f64::from(BLOWN) * norm);
-                let lanes = &mut self.lanes[group];
-                lanes.squares[lane] = (now.squares[j] - then.squares[j]) as f32;
-                lanes.factors[lane] = -2.0 * moved.scales[lane];
-                lanes.errors[lane] = by(at_most);
-                lanes.tails[lane] = by(tails[j]);
-                lanes.norms[lane] = by(off * (1.0 + 1e-4) + error);
-                lanes.rounding[lane] = by(f64::from(ROUNDING) * norms * norms);
-            }
+            let mut moved = Moved::default();
+            to_bytes(simd, heads, bytes, &mut moved);
+            let sizes = [then, now].map(|centroids| &centroids.sizes[group]);
+            bound(simd, &moved, sizes, tails, whole.map(|whole| &whole[group]), lanes);
         }
     }
 }
@@ -383,53 +365,160 @@ struct Moved {
 }
 
 multiversion! {
-    /// The differences of `now` and `then`, `[front]`, in the first of `bytes`, `[front / 4]`.
+    /// The differences of heads as they are now, the second, from those then, `[front]`, in the first of
+    /// `bytes`, `[front / 4]`.
     fn to_bytes = to_bytes_body(
-        then: &[Lanes], now: &[Lanes], bytes: &mut [[[i8; FOUR]; LANES]], moved: &mut Moved,
+        heads: [&[Lanes]; 2], bytes: &mut [[[i8; FOUR]; LANES]], moved: &mut Moved,
     )
 }
 
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
 fn to_bytes_body<const B: usize>(
-    then: &[Lanes],
-    now: &[Lanes],
+    heads: [&[Lanes]; 2],
     bytes: &mut [[[i8; FOUR]; LANES]],
     moved: &mut Moved,
 ) {
-    let (mut largest, mut squares) = ([0.0_f32; LANES], [0.0_f32; LANES]);
+    // Four sums side by side, by name, as each addition takes longer than all else.
+    let mut spans = [Span::default(); FOUR];
+    let [then, now] = heads.map(|heads| heads.as_chunks::<FOUR>().0);
+    let [mut a, mut b, mut c, mut d] = spans;
     for (then, now) in then.iter().zip(now) {
-        for lane in 0..LANES {
-            let difference = (now[lane] - then[lane]).abs();
-            largest[lane] = if difference > largest[lane] { difference } else { largest[lane] };
-            squares[lane] += difference * difference;
-        }
+        a.add(&then[0], &now[0]);
+        b.add(&then[1], &now[1]);
+        c.add(&then[2], &now[2]);
+        d.add(&then[3], &now[3]);
     }
-    let (mut scales, mut inverses) = ([0.0_f32; LANES], [0.0_f32; LANES]);
+    spans = [a, b, c, d];
+    let mut steps = Steps::default();
+    let mut squares = [0.0_f32; LANES];
     for lane in 0..LANES {
-        let scale = largest[lane] / 127.0;
+        let of = |part: usize| spans[part].largest[lane];
+        let higher = |a: f32, b: f32| if a > b { a } else { b };
+        let scale = higher(higher(of(0), of(1)), higher(of(2), of(3))) / 127.0;
         // What is too small to be divided by is left out as a whole.
         let counts = scale > f32::MIN_POSITIVE;
-        scales[lane] = if counts { scale } else { 0.0 };
-        inverses[lane] = if counts { 1.0 / scale } else { 0.0 };
+        steps.scales[lane] = if counts { scale } else { 0.0 };
+        steps.inverses[lane] = if counts { 1.0 / scale } else { 0.0 };
+        let of = |part: usize| spans[part].squares[lane];
+        squares[lane] = (of(0) + of(1)) + (of(2) + of(3));
     }
-    let (mut errors, mut start) = ([0.0_f32; LANES], [0_i32; LANES]);
-    let fours = then.as_chunks::<4>().0.iter().zip(now.as_chunks::<4>().0);
-    for ((then, now), bytes) in fours.zip(bytes) {
-        let mut words = [0_u32; LANES];
-        for (i, (then, now)) in then.iter().zip(now).enumerate() {
-            for lane in 0..LANES {
-                let difference = now[lane] - then[lane];
-                // Adding 1.5 * 2^23 rounds, and leaves the integer in the lowest bits.
-                let rounded = difference * inverses[lane] + 12_582_912.0;
-                let off = difference - scales[lane] * (rounded - 12_582_912.0);
-                errors[lane] += off * off;
-                let low = rounded.to_bits() & 0xff;
-                start[lane] -= BIAS * i32::from(low as i8);
-                words[lane] |= low << (8 * i);
-            }
-        }
+    let mut start = [0_i32; LANES];
+    let [mut a, mut b, mut c, mut d] = [[0.0_f32; LANES]; FOUR];
+    for ((then, now), bytes) in then.iter().zip(now).zip(bytes) {
+        let [first, second, third, fourth] = [
+            steps.round(&then[0], &now[0], &mut start, &mut a),
+            steps.round(&then[1], &now[1], &mut start, &mut b),
+            steps.round(&then[2], &now[2], &mut start, &mut c),
+            steps.round(&then[3], &now[3], &mut start, &mut d),
+        ];
+        let words: [u32; LANES] = array::from_fn(|lane| {
+            first[lane] | second[lane] << 8 | third[lane] << 16 | fourth[lane] << 24
+        });
         *bytes = bytemuck::cast(words);
     }
-    *moved = Moved { scales, start, squares, errors };
+    let errors = array::from_fn(|lane| (a[lane] + b[lane]) + (c[lane] + d[lane]));
+    *moved = Moved { scales: steps.scales, start, squares, errors };
+}
+
+/// Of some coordinates of each lane, the largest, and the sum of squares.
+#[derive(Clone, Copy, Default)]
+struct Span {
+    largest: Lanes,
+    squares: Lanes,
+}
+
+impl Span {
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
+    fn add(&mut self, then: &Lanes, now: &Lanes) {
+        for lane in 0..LANES {
+            let difference = (now[lane] - then[lane]).abs();
+            let largest = self.largest[lane];
+            self.largest[lane] = if largest > difference { largest } else { difference };
+            self.squares[lane] += difference * difference;
+        }
+    }
+}
+
+/// What differences become multiples of, and the inverses of that.
+#[derive(Default)]
+struct Steps {
+    scales: Lanes,
+    inverses: Lanes,
+}
+
+impl Steps {
+    /// The bytes of differences. Adds up what sums with them start with, and squared `errors`.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
+    fn round(
+        &self,
+        then: &Lanes,
+        now: &Lanes,
+        start: &mut Sums32,
+        errors: &mut Lanes,
+    ) -> [u32; LANES] {
+        let mut bytes = [0; LANES];
+        for lane in 0..LANES {
+            let difference = now[lane] - then[lane];
+            // Adding 1.5 * 2^23 rounds, and leaves the integer in the lowest bits.
+            let rounded = difference * self.inverses[lane] + 12_582_912.0;
+            let off = difference - self.scales[lane] * (rounded - 12_582_912.0);
+            errors[lane] += off * off;
+            let byte = rounded.to_bits() & 0xff;
+            start[lane] -= BIAS * i32::from(byte as i8);
+            bytes[lane] = byte;
+        }
+        bytes
+    }
+}
+
+multiversion! {
+    /// What follows from leading coordinates that have `moved`, for centroids of these sizes, then and now:
+    /// see [`Table::set`].
+    fn bound = bound_body(
+        moved: &Moved, sizes: [&Sizes; 2], tails: &mut Lanes64, whole: Option<&Lanes64>,
+        found: &mut Movements,
+    )
+}
+
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
+fn bound_body<const B: usize>(
+    moved: &Moved,
+    [then, now]: [&Sizes; 2],
+    tails: &mut Lanes64,
+    whole: Option<&Lanes64>,
+    found: &mut Movements,
+) {
+    let higher = |a: f64, b: f64| if a > b { a } else { b };
+    // As `up`, of a number that is not below 0.
+    let up = |x: f64| {
+        let rounded = x as f32;
+        f32::from_bits(rounded.to_bits() + u32::from(f64::from(rounded) < x))
+    };
+    let by = |norm: f64| up(2.0 * f64::from(BLOWN) * norm);
+    let mut bounds = Movements { start: moved.start, ..Movements::default() };
+    for lane in 0..LANES {
+        let norms = then.norms[lane] + now.norms[lane];
+        let rounding = norms / f64::from(1 << 23);
+        // Sums of few squares in binary32 are off by less than a relative 1e-4.
+        let known = f64::from(moved.squares[lane]).sqrt();
+        let at_most = known * (1.0 + 1e-4) + UNDERFLOW;
+        // Of the products, and of the difference in binary32.
+        let error = then.head_errors[lane] + now.head_errors[lane] + rounding;
+        let inside = higher(known * (1.0 - 1e-4) - error, 0.0);
+        if let Some(whole) = whole {
+            tails[lane] = higher(whole[lane] * whole[lane] - inside * inside, 0.0).sqrt();
+        }
+        let off = f64::from(moved.errors[lane]).sqrt() + known * 1e-6 + UNDERFLOW;
+        bounds.squares[lane] = (now.squares[lane] - then.squares[lane]) as f32;
+        bounds.factors[lane] = -2.0 * moved.scales[lane];
+        bounds.errors[lane] = by(at_most);
+        bounds.tails[lane] = by(tails[lane]);
+        bounds.norms[lane] = by(off * (1.0 + 1e-4) + error);
+        bounds.rounding[lane] = by(f64::from(ROUNDING) * norms * norms);
+    }
+    *found = bounds;
 }

@@ -9,6 +9,7 @@ use super::kernel::{LANES, Lanes};
 use super::product::Product;
 use crate::data::Data;
 use crate::index::{IndexView, TINY};
+use crate::integers::Lanes64;
 use crate::simd::{Simd, multiversion};
 
 /// Centroids farther than this from the mean, in units (no row is above 1), are not projected.
@@ -24,12 +25,20 @@ pub(super) struct Centroids {
     pub(super) front: usize,
     /// `v` in binary32, `[k, d]`; what that is off by is below `2^-24 |v|`.
     scaled: Vec<f32>,
-    /// `|v|` of every lane, and its square.
-    pub(super) norms: Vec<f64>,
-    pub(super) squares: Vec<f64>,
-    /// Leading coordinates, `[group][front][16]`, and at least how far those of each centroid are off.
+    /// Of each group of lanes.
+    pub(super) sizes: Vec<Sizes>,
+    /// Leading coordinates, `[group][front][16]`.
     pub(super) heads: Vec<Lanes>,
-    pub(super) head_errors: Vec<f64>,
+}
+
+/// Of a group of lanes, 0 where there is no centroid:
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Sizes {
+    /// `|v|` and its square;
+    pub(super) norms: Lanes64,
+    pub(super) squares: Lanes64,
+    /// at least how far leading coordinates are off.
+    pub(super) head_errors: Lanes64,
 }
 
 impl Centroids {
@@ -40,10 +49,8 @@ impl Centroids {
             lanes: k.next_multiple_of(LANES),
             front,
             scaled: vec![0.0; k * d],
-            norms: vec![0.0; k],
-            squares: vec![0.0; k],
+            sizes: vec![Sizes::default(); k.div_ceil(LANES)],
             heads: vec![[0.0; LANES]; k.div_ceil(LANES) * front],
-            head_errors: vec![0.0; k],
         }
     }
 
@@ -63,11 +70,12 @@ impl Centroids {
         let own = self.scaled.chunks_exact_mut(d).zip(centroids.chunks_exact(data.rows.stride()));
         for (j, (scaled, centroid)) in own.enumerate() {
             let square = scale(simd, &centroid[..d], &data.center[..d], index.unit, scaled);
-            self.norms[j] = square.sqrt() * (1.0 + 1e-9);
-            self.squares[j] = square;
+            let (sizes, lane) = (&mut self.sizes[j / LANES], j % LANES);
+            sizes.norms[lane] = square.sqrt() * (1.0 + 1e-9);
+            sizes.squares[lane] = square;
         }
         // NaN cannot be used either, and would go unseen in the largest.
-        if !self.norms.iter().all(|&norm| norm <= USABLE) {
+        if !self.sizes.iter().all(|sizes| sizes.norms.iter().all(|&norm| norm <= USABLE)) {
             return false;
         }
         product.set(simd, index, &self.scaled, whole);
@@ -75,19 +83,23 @@ impl Centroids {
             heads.copy_from_slice(&product.group(group)[..self.front]);
         }
         let relative = index.defect * (1.0 + index.defect) + product.error();
-        for (error, norm) in self.head_errors.iter_mut().zip(&self.norms) {
-            *error = relative * norm + TINY;
+        for sizes in &mut self.sizes {
+            sizes.head_errors = sizes.norms.map(|norm| relative * norm + TINY);
         }
         true
     }
 
-    /// At least how far each of them is from the same one of `others`.
-    pub(super) fn distances(&self, simd: Simd, others: &Self) -> Vec<f64> {
+    /// At least how far each of them is from the same one of `others`, for each group of lanes.
+    pub(super) fn distances(&self, simd: Simd, others: &Self) -> Vec<Lanes64> {
         let d = self.scaled.len() / self.k;
+        let mut distances = vec![[0.0; LANES]; self.sizes.len()];
         let own = self.scaled.chunks_exact(d).zip(others.scaled.chunks_exact(d));
-        own.zip(self.norms.iter().zip(&others.norms))
-            .map(|((a, b), norms)| at_most_apart(simd, a, b, norms.0 + norms.1))
-            .collect()
+        for (j, (a, b)) in own.enumerate() {
+            let (group, lane) = (j / LANES, j % LANES);
+            let norms = [self, others].map(|centroids| centroids.sizes[group].norms[lane]);
+            distances[group][lane] = at_most_apart(simd, a, b, norms[0] + norms[1]);
+        }
+        distances
     }
 }
 

@@ -191,6 +191,7 @@ impl Planes {
         let mut line_sums = vec![[0; LANES]; 2 * all];
         for group in 0..groups {
             let lanes = group * LANES..self.k.min((group + 1) * LANES);
+            let sizes = &centroids.sizes[group];
             let (high, low) = self.bytes[2 * all * group..][..2 * all].split_at_mut(all);
             let (high_sums, low_sums) = line_sums.split_at_mut(all);
             let (parts, fine_parts) = (&mut self.parts[group], &mut self.fine_parts[group]);
@@ -212,7 +213,7 @@ impl Planes {
                     let norm = found.squares[lane].sqrt() * (1.0 + 1e-9);
                     let error = |square: f32| {
                         let known = f64::from(square).sqrt() * slack(values.len());
-                        up(known + norm * 2.5e-7 + UNDERFLOW + centroids.head_errors[j])
+                        up(known + norm * 2.5e-7 + UNDERFLOW + sizes.head_errors[lane])
                     };
                     let (fine, coarse) =
                         (error(found.fine_square_errors[lane]), error(found.square_errors[lane]));
@@ -231,10 +232,10 @@ impl Planes {
                 products.set(group, groups, &line_sums, &factors);
             }
             for (lane, j) in lanes.enumerate() {
-                let norm = centroids.norms[j];
-                self.squares[group][lane] = centroids.squares[j] as f32;
+                let norm = sizes.norms[lane];
+                self.squares[group][lane] = sizes.squares[lane] as f32;
                 let inside =
-                    (inside[lane].sqrt() * (1.0 - 1e-9) - centroids.head_errors[j]).max(0.0);
+                    (inside[lane].sqrt() * (1.0 - 1e-9) - sizes.head_errors[lane]).max(0.0);
                 let outside = (norm * norm - inside * inside).max(0.0).sqrt();
                 parts.outside[lane] = if layout.is_whole() { 0.0 } else { up(outside) };
                 parts.rounding[lane] = 2.0 * ROUNDING * BLOWN * up(norm) * up(norm);
