@@ -22,6 +22,7 @@ use crate::coded::{CodedRows, decode, value_of};
 use crate::data::Data;
 use crate::exact_sum::{last_place, power_of_two};
 use crate::exchange::{AHEAD, Change};
+use crate::integers::ROUNDER;
 use crate::lines::Lines;
 use crate::simd::{Simd, multiversion, prefetch};
 use std::array;
@@ -30,10 +31,6 @@ use std::array;
 /// has bits for.
 const GROUP: usize = 8;
 const GROUPS: usize = u64::BITS as usize;
-
-/// Added to a whole number below 2⁵¹, it leaves that in the lowest bits, as its own are those of `2^52`
-/// and more.
-const CONVERTER: f64 = 1.5 * (1_u64 << 52) as f64;
 
 /// Whole numbers below this are converted, and sums below that leave room.
 const LARGEST_VALUE: f64 = (1_u64 << 51) as f64;
@@ -116,7 +113,7 @@ impl CodedSums {
             sums.units.push(unit);
             sums.multiples.push(common as i64);
             sums.scales.push(power_of_two(-last) as f32);
-            sums.offsets[column] = (common + CONVERTER).to_bits().cast_signed();
+            sums.offsets[column] = (common + ROUNDER).to_bits().cast_signed();
             let total = mean * n / unit;
             if total.abs() > LARGEST_TOTAL {
                 sums.total = None;
@@ -235,7 +232,7 @@ fn exchange_body<const B: usize>(sums: &mut CodedSums, coded: &CodedRows<'_>, ch
                 let (scales, offsets) = (&scales[group], &offsets[group]);
                 let differences: [i64; GROUP] = array::from_fn(|i| {
                     let value = value_of(codes[i], means[i], divisors[i], reciprocals[i]);
-                    let converted = f64::from(value * scales[i]) + CONVERTER;
+                    let converted = f64::from(value * scales[i]) + ROUNDER;
                     converted.to_bits().cast_signed() - offsets[i]
                 });
                 to[group] = array::from_fn(|i| to[group][i] + differences[i]);

@@ -38,7 +38,7 @@ use super::judge::{BLOWN, ROUNDING, Ranges};
 use super::kernel::{FOUR, GroupLine, LANES, Lanes, Sums32};
 use super::record::{AtLeast, KeptScores, Note, Record, keep_all};
 use crate::index::{BIAS, Facts, IndexView};
-use crate::integers::Lanes64;
+use crate::integers::{Lanes64, ROUNDER32};
 use crate::lines::{Line, Lines};
 use crate::simd::{LINE, Simd, multiversion, prefetch};
 use std::array;
@@ -391,18 +391,19 @@ fn to_bytes_body<const B: usize>(
     }
     spans = [a, b, c, d];
     let mut steps = Steps::default();
-    let mut squares = [0.0_f32; LANES];
-    for lane in 0..LANES {
+    for (lane, (scales, inverses)) in steps.scales.iter_mut().zip(&mut steps.inverses).enumerate() {
         let of = |part: usize| spans[part].largest[lane];
         let higher = |a: f32, b: f32| if a > b { a } else { b };
         let scale = higher(higher(of(0), of(1)), higher(of(2), of(3))) / 127.0;
         // What is too small to be divided by is left out as a whole.
         let counts = scale > f32::MIN_POSITIVE;
-        steps.scales[lane] = if counts { scale } else { 0.0 };
-        steps.inverses[lane] = if counts { 1.0 / scale } else { 0.0 };
-        let of = |part: usize| spans[part].squares[lane];
-        squares[lane] = (of(0) + of(1)) + (of(2) + of(3));
+        *scales = if counts { scale } else { 0.0 };
+        *inverses = if counts { 1.0 / scale } else { 0.0 };
     }
+    let squares = array::from_fn(|lane| {
+        let of = |part: usize| spans[part].squares[lane];
+        (of(0) + of(1)) + (of(2) + of(3))
+    });
     let mut start = [0_i32; LANES];
     let [mut a, mut b, mut c, mut d] = [[0.0_f32; LANES]; FOUR];
     for ((then, now), bytes) in then.iter().zip(now).zip(bytes) {
@@ -462,9 +463,8 @@ impl Steps {
         let mut bytes = [0; LANES];
         for lane in 0..LANES {
             let difference = now[lane] - then[lane];
-            // Adding 1.5 * 2^23 rounds, and leaves the integer in the lowest bits.
-            let rounded = difference * self.inverses[lane] + 12_582_912.0;
-            let off = difference - self.scales[lane] * (rounded - 12_582_912.0);
+            let rounded = difference * self.inverses[lane] + ROUNDER32;
+            let off = difference - self.scales[lane] * (rounded - ROUNDER32);
             errors[lane] += off * off;
             let byte = rounded.to_bits() & 0xff;
             start[lane] -= BIAS * i32::from(byte as i8);

@@ -127,7 +127,8 @@ impl Travel {
 
     /// Sets the limit of a `row` of centroid `label` with this `lead`. Leads that are not above 0
     /// make the row be looked at in the next iteration.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "as whoever settles rows by it")]
     pub(super) fn limit(&self, limits: &mut Limits, row: u32, label: u32, lead: &Lead) {
         let row = row as usize;
         let own = self.own_sums[label as usize];

@@ -2,6 +2,7 @@
 
 use super::kernel::{FOUR, GroupLine, LANES, Lanes, Sums32};
 use crate::index::{BIAS, LARGEST};
+use crate::integers::ROUNDER32;
 use crate::simd::{LINE, Simd, multiversion};
 
 /// More than a sum of so many squares in binary32 is off by, in its root: each passes a rounding or two of
@@ -33,9 +34,6 @@ impl Level {
         found
     }
 }
-
-/// Adding this rounds a number far below it, and leaves the integer in the lowest bits.
-const ROUNDER: f32 = 12_582_912.0;
 
 multiversion! {
     /// `values` as multiples of one scale for each lane, in high and low bytes.
@@ -78,8 +76,8 @@ fn to_bytes_body<const B: usize>(
             let (mut word, mut rest_word) = ([0_u32; LANES], [0_u32; LANES]);
             for value in values.iter().rev() {
                 for lane in 0..LANES {
-                    let rounded = value[lane] * inverses[lane] + ROUNDER;
-                    let q = rounded.to_bits().cast_signed() - ROUNDER.to_bits().cast_signed();
+                    let rounded = value[lane] * inverses[lane] + ROUNDER32;
+                    let q = rounded.to_bits().cast_signed() - ROUNDER32.to_bits().cast_signed();
                     let coarse = (q + BIAS) >> 8;
                     let rest = q - 256 * coarse;
                     let off = value[lane] - scales[lane] * (256 * coarse) as f32;

@@ -192,7 +192,8 @@ impl Settled<'_> {
     }
 
     /// `row` belongs to `to`, and leads by `lead`.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "there are millions a run, and a call takes as long")]
     fn settle(&mut self, row: u32, to: u32, lead: &Lead) {
         self.travel.limit(self.limits, row, to, lead);
         let label = &mut self.labels[row as usize - self.start];

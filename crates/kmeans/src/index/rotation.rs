@@ -4,7 +4,7 @@ use super::layout::{Layout, MAX_LEVELS};
 use super::product::{Basis, Room};
 use super::{BIAS, Facts, RowsMut, TINY, up};
 use crate::data::Data;
-use crate::integers::largest_body;
+use crate::integers::{ROUNDER32, largest_body};
 use crate::rows::RowIndex;
 use crate::simd::{LINE, Simd, multiversion};
 
@@ -74,10 +74,10 @@ struct Errors {
 impl Errors {
     /// The bytes of a `value` in multiples of `scale`.
     #[inline(always)]
+    #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
     fn add(&mut self, value: f32, scale: f32) -> (u8, u8) {
-        /// Adding this rounds a number far below it, and leaves the integer in the lowest bits.
-        const ROUNDER: f32 = 12_582_912.0;
-        let q = (value * (1.0 / scale) + ROUNDER).to_bits().wrapping_sub(ROUNDER.to_bits()) as i32;
+        let rounded = value * (1.0 / scale) + ROUNDER32;
+        let q = rounded.to_bits().cast_signed() - ROUNDER32.to_bits().cast_signed();
         let q = q.clamp(-(LARGEST as i32), LARGEST as i32);
         let high = (q + BIAS) >> 8;
         let off = |q: i32| f64::from(value) - f64::from(scale) * f64::from(q);

@@ -60,8 +60,10 @@ pub(crate) type Lanes64 = [f64; LANES];
 /// The largest `|q|`.
 pub(crate) const LARGEST: f64 = (127 * 65536 + 127 * 256 + 127) as f64;
 
-/// Adding this rounds a number far below it, and leaves the integer in the lowest bits.
-const ROUNDER: f64 = 1.5 * (1_u64 << 52) as f64;
+/// Added to a number far below, these round it, and leave the integer in the lowest bits: their own are
+/// those of `2^52` or `2^23` and more.
+pub(crate) const ROUNDER: f64 = 1.5 * (1_u64 << 52) as f64;
+pub(crate) const ROUNDER32: f32 = 1.5 * (1_u32 << 23) as f32;
 
 /// The power of two that `values` become multiples of: so small that the largest of them is about the
 /// largest multiple, and 0 where there are none but zeros.
