@@ -21,22 +21,19 @@
 //! [`Seeder::margin`] are not trusted, and left to the definition.
 
 mod intervals;
+mod round;
 
-use super::centroids::Centroids;
-use super::judge::{Ranges, turn};
-use super::kernel::{LANES, Lanes, ROWS};
-use super::planes::{Depth, Planes};
-use super::product::Product;
-use super::weigh::{Batch, Tile, by_planes};
+use super::kernel::{LANES, ROWS};
+use super::planes::Depth;
 use crate::data::Data;
 use crate::distance;
 use crate::index::{IndexView, Layout};
-use crate::lines::Lines;
 use crate::random::RunRandom;
 use crate::rows::RowIndex;
 use crate::seeding::{Proposal, as_centroid, candidates_per_round, draw_by_cumulative_sum};
 use crate::simd::Simd;
-use intervals::{Gain, Intervals, Seen, add_gain, take_label, take_range};
+use intervals::{Gain, Intervals, add_gain, take_label, take_range};
+use round::Round;
 
 /// Most clusters: more candidates a round, and the first centroid, would not fit a group.
 const MOST: usize = 1 << 19;
@@ -46,9 +43,6 @@ const NARROWEST: usize = 64;
 
 /// Rows to a block, between two comparisons.
 const BLOCK: usize = 1024;
-
-/// Errors are measured from the mean, which no centroid is.
-const MEAN: [u32; ROWS] = [u32::MAX; ROWS];
 
 /// Whether [`kmeans_plus_plus`] can be used, and is faster than the definition. Where rows have
 /// parts outside the basis, too many of them would be left to the definition.
@@ -118,45 +112,6 @@ struct Seeder<'a> {
 struct Candidate {
     row: RowIndex,
     scores: Intervals,
-}
-
-/// What a look takes.
-struct Round {
-    planes: Planes,
-    tile: Tile,
-    ranges: Ranges,
-    /// The highest of these, turned.
-    high: Lines<[Lanes; ROWS]>,
-}
-
-impl Round {
-    /// With `centroids`, `[lanes, stride]`, rows that are at most one unit from the mean.
-    fn new(seeder: &Seeder<'_>, centroids: &[f64]) -> Self {
-        let Seeder { simd, data, index, .. } = *seeder;
-        let lanes = centroids.len() / data.rows.stride();
-        let mut whole = Centroids::new(index, lanes);
-        let mut product = Product::new(simd, index, lanes);
-        let usable = whole.set(simd, index, data, centroids, true, &mut product);
-        assert!(usable, "rows are at most one unit from the mean");
-        let mut planes = Planes::new(index, lanes);
-        planes.set(simd, index, &whole, &product);
-        Self {
-            tile: Tile::new(index),
-            ranges: Ranges::new(planes.k),
-            high: Lines::zeros(planes.groups()),
-            planes,
-        }
-    }
-
-    /// The ranges of up to [`ROWS`] rows; asks for the `next` ones meanwhile.
-    fn look(&mut self, seeder: &Seeder<'_>, depth: Depth, rows: &[u32], next: &[u32]) -> Seen<'_> {
-        let Seeder { simd, index, .. } = *seeder;
-        let batch = Batch { rows, nearest: &MEAN[..rows.len()], next };
-        by_planes(simd, simd, index, &self.planes, depth, &batch, &mut self.tile, &mut self.ranges);
-        let Self { ranges, high, .. } = self;
-        turn(simd, &ranges.high_of_rows, high);
-        Seen { low: ranges.low.as_flattened(), high: high.as_flattened(), slack: &ranges.slack }
-    }
 }
 
 impl<'a> Seeder<'a> {
@@ -330,12 +285,12 @@ impl<'a> Seeder<'a> {
             candidates.push(Candidate { row, scores });
             centroids.extend(as_centroid(self.data, row));
         }
-        let mut round = Round::new(self, &centroids);
+        let mut round = Round::new(self.simd, self.data, self.index, &centroids);
         let numbers: Vec<u32> = (0..n as u32).collect();
         for rows in numbers.chunks(ROWS) {
             let (first, end) = (rows[0] as usize, rows[0] as usize + rows.len());
             let next = &numbers[end..n.min(end + ROWS)];
-            let seen = round.look(self, Depth::Rough, rows, next);
+            let seen = round.look(Depth::Rough, rows, next);
             if unknown > 0 {
                 take_range(self.simd, &seen, 0, first, &mut self.nearest);
             }
@@ -362,7 +317,7 @@ impl<'a> Seeder<'a> {
             centroids.extend(as_centroid(self.data, self.candidates[j].row));
         }
         let chosen = self.chosen.len();
-        let mut round = Round::new(self, &centroids);
+        let mut round = Round::new(self.simd, self.data, self.index, &centroids);
         let lanes: Vec<usize> = alive.clone();
         let mut open = Vec::with_capacity(BLOCK);
         for start in (0..n).step_by(BLOCK) {
@@ -380,7 +335,7 @@ impl<'a> Seeder<'a> {
             for first in (0..open.len()).step_by(ROWS) {
                 let rows = &open[first..open.len().min(first + ROWS)];
                 let next = &open[first + rows.len()..open.len().min(first + 2 * ROWS)];
-                let seen = round.look(self, Depth::Fine, rows, next);
+                let seen = round.look(Depth::Fine, rows, next);
                 for (i, &row) in rows.iter().enumerate() {
                     let row = row as usize;
                     let [mut low, mut high] = [f32::INFINITY; 2];
