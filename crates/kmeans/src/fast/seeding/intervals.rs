@@ -43,7 +43,7 @@ impl Intervals {
     }
 }
 
-/// The lowest and the highest that scores of up to [`ROWS`] rows may be, `[lane]`.
+/// The lowest and the highest that scores of up to 16 rows may be, `[lane][row]`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Seen<'a> {
     pub(super) low: &'a [OfRows],
@@ -60,7 +60,7 @@ impl Seen<'_> {
 }
 
 multiversion! {
-    /// The ranges of a `lane` for up to [`ROWS`] rows from `first` on into `intervals`.
+    /// The ranges of a `lane` for up to 16 rows from `first` on into `intervals`.
     pub(super) fn take_range = take_range_body(
         seen: &Seen<'_>, lane: usize, first: usize, intervals: &mut Intervals,
     )
