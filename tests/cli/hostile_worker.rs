@@ -32,6 +32,11 @@ fn is(event: &Value, name: &str, k: u64) -> bool {
     kind(event) == name && event["k"] == k
 }
 
+/// Settings with which a worker asks for memory as it needs it: else its first piece is all that it takes
+/// for small data.
+const IN_SMALL_PIECES: &str = "glibc.malloc.hugetlb=0:glibc.malloc.top_pad=4096\
+     :glibc.malloc.mmap_threshold=131072:glibc.malloc.trim_threshold=131072";
+
 /// Takes all further memory from the worker that is running.
 fn starve(scan: &mut Live) -> (u32, u64) {
     let pid = scan.wait_for_worker();
@@ -46,7 +51,8 @@ fn starve(scan: &mut Live) -> (u32, u64) {
 fn a_worker_without_memory_fails_alone_and_is_tried_again() {
     let scratch = Scratch::new();
     write_data(&scratch);
-    let mut scan = scratch.kscan(&format!("{SCAN} --out scan --retries 1")).spawn();
+    let scan = scratch.kscan(&format!("{SCAN} --out scan --retries 1"));
+    let mut scan = scan.env("GLIBC_TUNABLES", IN_SMALL_PIECES).spawn();
     let (pid, k) = starve(&mut scan);
     let failed = scan.wait_for("attempt_failed", |event| kind(event) == "attempt_failed");
     assert_eq!((attempt_of(&failed), &failed["retried"]), ((k, 0, 1), &true.into()));
@@ -69,7 +75,8 @@ fn a_worker_without_memory_fails_alone_and_is_tried_again() {
 fn a_run_without_memory_each_time_fails_for_good_and_is_named() {
     let scratch = Scratch::new();
     write_data(&scratch);
-    let mut scan = scratch.kscan(&format!("{SCAN} --out scan --retries 0")).spawn();
+    let scan = scratch.kscan(&format!("{SCAN} --out scan --retries 0"));
+    let mut scan = scan.env("GLIBC_TUNABLES", IN_SMALL_PIECES).spawn();
     let (_, k) = starve(&mut scan);
     let coordinator = scan.pid();
     let run = scan.finish().exits(4);
