@@ -3,7 +3,8 @@
 use super::kernel::Lanes;
 use crate::index::IndexView;
 use crate::integers::{
-    BYTES, FOUR, GroupLine, LANES, Lanes64, Products, combine, multiply_signed, to_bytes, unit_of,
+    BYTES, GroupLine, LANES, Lanes64, Products, combine, multiply_signed, put_in_lane, to_bytes,
+    unit_of,
 };
 use crate::lines::Lines;
 use crate::simd::{LINE, Simd};
@@ -49,10 +50,7 @@ impl Integers {
             self.units[group][lane] = unit;
             to_bytes(simd, centroid, unit, &mut self.bytes);
             for (lines, bytes) in self.centroids.iter_mut().zip(&self.bytes) {
-                let fours = lines[group * self.steps..][..self.steps].as_flattened_mut();
-                for (four, bytes) in fours.iter_mut().zip(bytes.as_chunks::<FOUR>().0) {
-                    four[lane] = *bytes;
-                }
+                put_in_lane(&mut lines[group * self.steps..][..self.steps], lane, bytes);
             }
         }
     }

@@ -51,7 +51,14 @@ pub(super) const BLOWN: f32 = 1.0 + 1e-5;
 pub(super) const ROUNDING: f32 = 18.0 / 16_777_216.0;
 
 /// More than underflow can take from a score.
-pub(super) const LEAST: f32 = 1e-35;
+const LEAST: f32 = 1e-35;
+
+/// What all lanes of a row of this `square` norm may be off by, as far as that is the row's own.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
+pub(super) fn slack_of(square: f32) -> f32 {
+    2.0 * ROUNDING * BLOWN * square + LEAST
+}
 
 /// Margins above this, as of lanes without a centroid, are cut to it: their squares stay finite.
 const MOST: f32 = 1e15;
@@ -127,8 +134,8 @@ impl Ranges {
         self.high_of_rows[lane as usize / LANES][row][lane as usize % LANES]
     }
 
-    /// The lane of which it is certain that a `row` is nearest to it or nearer to others still.
-    pub(super) fn nearest_at_most(&self, row: usize) -> u32 {
+    /// The lane of which the highest score is the lowest: the nearest is no farther than that.
+    pub(super) fn lowest_high(&self, row: usize) -> u32 {
         let highest = (0..self.k as u32).map(|lane| (self.highest(row, lane), lane));
         let lowest = highest.min_by(|a, b| a.0.total_cmp(&b.0));
         lowest.expect("there are lanes").1
@@ -172,11 +179,9 @@ fn judge_body<const B: usize>(ranges: &Ranges, verdicts: &mut Verdicts) {
             best[row] = if leads { lane } else { best[row] };
         }
     }
-    let high = ranges.high_of_rows.as_flattened().as_flattened();
     let mut highest = [0.0; ROWS];
     for (row, (highest, &best)) in highest.iter_mut().zip(&best).enumerate() {
-        let (group, lane) = (best as usize / LANES, best as usize % LANES);
-        *highest = high[(group * ROWS + row) * LANES + lane];
+        *highest = ranges.highest(row, best);
     }
     let (slack, base) = (&ranges.slack, &ranges.base);
     let (mut margins, mut distances) = ([0.0; ROWS], [0.0; ROWS]);

@@ -23,6 +23,7 @@ mod integers;
 mod judge;
 mod kernel;
 mod level;
+mod movements;
 mod planes;
 mod product;
 mod record;

@@ -7,7 +7,7 @@
 use super::integers::Integers;
 use super::kernel::{self, LANES, Lanes};
 use crate::index::gemm::{self, PANEL};
-use crate::index::{IndexView, rotation_error};
+use crate::index::{IndexView, product_error};
 use crate::integers;
 use crate::lines::Lines;
 use crate::simd::Simd;
@@ -38,13 +38,12 @@ impl Product {
         let groups = k.div_ceil(LANES);
         let d = index.layout.d;
         let width = index.basis.len() / d;
-        let (way, error) = if integers::fit(simd, d) {
-            let error = integers::error(d, index.defect, index.units);
-            (Way::Integers(Box::new(Integers::new(index, groups))), error)
+        let way = if integers::fit(simd, d) {
+            Way::Integers(Box::new(Integers::new(index, groups)))
         } else {
-            let rows = vec![0.0; groups * LANES * width];
-            (Way::Rows(rows), rotation_error(&index.layout, index.defect))
+            Way::Rows(vec![0.0; groups * LANES * width])
         };
+        let error = product_error(simd, &index.layout, index.defect, index.units);
         Self { lanes: Lines::zeros(groups * width), width, way, error }
     }
 

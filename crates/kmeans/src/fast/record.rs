@@ -4,7 +4,7 @@
 //! Scores are kept as what they are above the lowest, so numbers are small where it is close, and three bytes
 //! tell them closely. What rounding takes from them is added to how far upper bounds are above.
 
-use super::kernel::{self, KEPT, LANES, Lanes, Widths};
+use super::kernel::{self, KeptScores, LANES, Lanes, Widths};
 use crate::simd::{LINE, Simd};
 use bytemuck::{Pod, Zeroable};
 
@@ -42,9 +42,6 @@ pub(super) struct Note {
     /// and those of sharp lanes.
     pub(super) sharp_blur: AtLeast,
 }
-
-/// Scores of a group.
-pub(super) type KeptScores = [u8; LANES * KEPT];
 
 const _: () = assert!(size_of::<Note>() + size_of::<KeptScores>() == LINE, "a line for one group");
 

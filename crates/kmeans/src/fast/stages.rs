@@ -353,7 +353,7 @@ pub(super) fn move_to_defined(
 impl Pending {
     /// Row `i` of those that `ranges` and `verdicts` are of is left.
     fn push(&mut self, ranges: &Ranges, verdicts: &Verdicts, i: usize, row: u32) {
-        let (best, distance) = (ranges.nearest_at_most(i), verdicts.distance[i]);
+        let (best, distance) = (ranges.lowest_high(i), verdicts.distance[i]);
         self.rows.push(PendingRow { row, best, most: ranges.most(i, best), distance });
         for low in &*ranges.low_of_rows {
             self.lows.extend_from_slice(&low[i]);

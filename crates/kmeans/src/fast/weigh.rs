@@ -1,8 +1,9 @@
 //! One look at a few rows: scores, and how far they may be off.
 
-use super::anchors::{Anchors, Table};
-use super::judge::{self, BLOWN, LEAST, ROUNDING, Ranges};
+use super::anchors::Anchors;
+use super::judge::{self, BLOWN, Ranges, slack_of};
 use super::kernel::{self, Off, Part, Products, ROWS, RowLines, SUMS, Source};
+use super::movements::Table;
 use super::planes::{Depth, Planes};
 use crate::index::{Facts, IndexView, Layout, Line, MAX_LEVELS};
 use crate::simd::{LINE, Simd, multiversion, prefetch};
@@ -81,7 +82,7 @@ fn by_anchors_body<const B: usize>(
             kernel::range(simd, sums, lanes, kept, note, (&mut low[i], &mut high[i]));
         }
         let norm = note.norm.get();
-        ranges.slack[i] = 2.0 * ROUNDING * BLOWN * norm * norm + LEAST;
+        ranges.slack[i] = slack_of(norm * norm);
         ranges.base[i] = note.square.get();
     }
     judge::turn(simd, &ranges.low_of_rows, &mut ranges.low);
@@ -230,7 +231,7 @@ fn by_planes_body<const B: usize>(
         }
         let square = facts.norm * facts.norm;
         let unknown = off.outside * planes.length_outside(point);
-        ranges.slack[i] = 2.0 * ROUNDING * BLOWN * square + LEAST + unknown;
+        ranges.slack[i] = slack_of(square) + unknown;
         ranges.base[i] = square + unknown;
         for (error, length) in off.errors.iter().zip(planes.lengths(point)) {
             ranges.base[i] += error * length;

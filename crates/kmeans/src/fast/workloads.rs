@@ -1,10 +1,10 @@
 //! What micro-benchmarks measure: every kernel, on made-up numbers of the sizes that MNIST has.
 
-use super::anchors::Movements;
 use super::judge::{Ranges, Verdicts, judge};
 use super::kernel::{
-    self, GroupLine, KEPT, LANES, Lanes, Part, Products, ROWS, Reach, RowLines, Sums, Widths,
+    self, GroupLine, KeptScores, LANES, Lanes, Part, Products, ROWS, Reach, RowLines, Sums, Widths,
 };
+use super::movements::Movements;
 use super::record::Note;
 use crate::coded::{self, CodedRows};
 use crate::coded_sum::CodedSums;
@@ -168,7 +168,7 @@ pub fn workload(name: &str, simd: Simd) -> Box<dyn FnMut()> {
 
 fn kept_scores(name: &str, simd: Simd, scores: Lanes) -> Box<dyn FnMut()> {
     if name == "keeping scores" {
-        let mut kept = [0; LANES * KEPT];
+        let mut kept = [0; size_of::<KeptScores>()];
         return Box::new(move || {
             let (mut widths, scores) = (Widths::default(), black_box(&scores));
             kernel::keep(simd, (scores, scores), -2.0, 5, &mut kept, &mut widths);

@@ -343,14 +343,26 @@ pub(crate) const TINY: f64 = 1e-30;
 
 /// How far `V^T w` may be from its binary32 product, for `w` of a norm of 1, rounding `w` to
 /// binary32 included.
-pub(crate) fn rotation_error(layout: &Layout, defect: f64) -> f64 {
+fn rotation_error(layout: &Layout, defect: f64) -> f64 {
     let product = (layout.components as f64).sqrt() * gemm::RELATIVE_ERROR;
     let rounding = 1.0 / f64::from(1 << 24);
     (1.0 + defect) * (product + rounding) * (1.0 + 1e-6)
 }
 
-/// The smallest binary32 that is not below `x`.
+/// The same of the product that is taken: of integers, whose basis is of these `units`, where they fit.
+pub(crate) fn product_error(simd: Simd, layout: &Layout, defect: f64, units: &[f64]) -> f64 {
+    if integers::fit(simd, layout.d) {
+        integers::error(layout.d, defect, units)
+    } else {
+        rotation_error(layout, defect)
+    }
+}
+
+/// The smallest binary32 that is not below `x`, which is not below 0.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
 pub(crate) fn up(x: f64) -> f32 {
     let rounded = x as f32;
-    if f64::from(rounded) < x { rounded.next_up() } else { rounded }
+    // Such numbers are in the order of their bits.
+    f32::from_bits(rounded.to_bits() + u32::from(f64::from(rounded) < x))
 }

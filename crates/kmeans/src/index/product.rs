@@ -1,9 +1,9 @@
 //! The product of rows with the basis: of matrices in binary32, or of integers, where AMX multiplies them.
 
 use super::gemm::{self, PANEL};
-use super::{Layout, rotation_error};
+use super::{Layout, product_error};
 use crate::integers::{
-    self, BYTES, Block, FOUR, GroupLine, LANES, Lanes64, Products, combine, multiply_signed,
+    self, BYTES, Block, GroupLine, LANES, Lanes64, Products, combine, multiply_signed, put_in_lane,
     to_bytes, unit_of,
 };
 use crate::lines::{Line, Lines};
@@ -45,9 +45,7 @@ fn in_lanes(blocks: &[[Block; BYTES]]) -> [Lines<GroupLine>; BYTES] {
         let mut lines: Lines<GroupLine> = Lines::zeros(blocks.len());
         for (line, block) in lines.iter_mut().zip(blocks) {
             for (lane, Line(bytes)) in block[place].iter().enumerate() {
-                for (four, bytes) in line.iter_mut().zip(bytes.as_chunks::<FOUR>().0) {
-                    four[lane] = bytes.map(u8::cast_signed);
-                }
+                put_in_lane(std::slice::from_mut(line), lane, bytemuck::cast_slice(bytes));
             }
         }
         lines
@@ -77,13 +75,13 @@ impl<'a> Basis<'a> {
         numbers: &'a [f32],
         (blocks, units): (&[[Block; BYTES]], &'a [f64]),
     ) -> Self {
-        let width = numbers.len() / layout.d;
-        if integers::fit(simd, layout.d) {
-            let error = integers::error(layout.d, defect, units);
-            let way = Way::Integers { lanes: in_lanes(blocks), units: units.as_chunks().0 };
-            return Self { way, width, error };
-        }
-        Self { way: Way::Numbers(numbers), width, error: rotation_error(layout, defect) }
+        let way = if integers::fit(simd, layout.d) {
+            Way::Integers { lanes: in_lanes(blocks), units: units.as_chunks().0 }
+        } else {
+            Way::Numbers(numbers)
+        };
+        let error = product_error(simd, layout, defect, units);
+        Self { way, width: numbers.len() / layout.d, error }
     }
 
     /// The `product` of `rows`, `[rows, d]`, with all of it, `[rows, width]`, with room for their bytes.

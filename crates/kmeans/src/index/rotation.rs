@@ -23,8 +23,8 @@ struct Quantised {
 }
 
 multiversion! {
-    /// `values` as multiples of one scale, as `high` and `low` bytes with the bias; `high` bytes alone where
-    /// all are too small for that.
+    /// `values` as multiples of one scale, as `high` and `low` bytes with the bias; where all are too small for
+    /// that, bytes stay what they are.
     fn quantise = quantise_body(values: &[f32], high: &mut [u8], low: &mut [u8]) -> Quantised
 }
 
@@ -35,8 +35,6 @@ fn quantise_body<const B: usize>(values: &[f32], high: &mut [u8], low: &mut [u8]
     let scale = up(f64::from(largest_body::<B>(values)) / f64::from(LARGEST));
     if scale < f32::MIN_POSITIVE * 256.0 || !scale.is_finite() {
         let square = values.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
-        high.fill(BIAS as u8);
-        low.fill(BIAS as u8);
         return Quantised { scale: 0.0, square, square_error: square, fine_square_error: square };
     }
     let mut found = [Errors::default(); PARTS];
@@ -153,7 +151,7 @@ impl Rotation<'_> {
         let RowsMut { front, deep, low } = parts;
         let [front, deep, low]: [&mut [u8]; 3] = [front, deep, low].map(bytemuck::cast_slice_mut);
         let mut found = [Quantised::default(); MAX_LEVELS];
-        // Where there is nothing, bytes are 0 with the bias.
+        // Where there is nothing, or too little, bytes are 0 with the bias.
         for bytes in [&mut *front, deep, low] {
             bytes.fill(BIAS as u8);
         }

@@ -117,6 +117,13 @@ fn to_bytes_body<const B: usize>(values: &[f32], unit: f64, bytes: &mut [Vec<i8>
     }
 }
 
+/// Puts the `bytes` of a vector into a lane of `lines`.
+pub(crate) fn put_in_lane(lines: &mut [GroupLine], lane: usize, bytes: &[i8]) {
+    for (four, bytes) in lines.as_flattened_mut().iter_mut().zip(bytes.as_chunks::<FOUR>().0) {
+        four[lane] = *bytes;
+    }
+}
+
 /// Most columns for which no sum leaves 32 bits.
 const MOST_COLUMNS: usize = i32::MAX as usize / (BYTES << 14);
 

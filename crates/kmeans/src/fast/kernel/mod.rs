@@ -14,7 +14,7 @@ mod amx;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-use super::anchors::Movements;
+use super::movements::Movements;
 use super::planes::{GroupView, Parts, PerLevel};
 use super::record::Note;
 use crate::index::MAX_LEVELS;
@@ -200,7 +200,10 @@ fn take(
 /// known less closely than sharp ones.
 pub(super) const KEPT: usize = 3;
 
-/// That bit.
+/// Scores of a group.
+pub(super) type KeptScores = [u8; LANES * KEPT];
+
+/// That bit of a number.
 const BLURRED: u32 = 1 << (32 - 8 * KEPT);
 
 /// The lowest and the highest that the scores of a row may be, into `found`, from those that were `kept`
@@ -239,7 +242,7 @@ pub(super) fn keep(
     scores: (&Lanes, &Lanes),
     least: f32,
     sharp: u16,
-    kept: &mut [u8; LANES * KEPT],
+    kept: &mut KeptScores,
     widths: &mut Widths,
 ) {
     let mut bits = [0; LANES];
@@ -251,7 +254,7 @@ pub(super) fn keep(
     pack_portable(&bits, kept);
 }
 
-fn pack_portable(bits: &[u32; LANES], kept: &mut [u8; LANES * KEPT]) {
+fn pack_portable(bits: &[u32; LANES], kept: &mut KeptScores) {
     for (kept, bits) in kept.as_chunks_mut::<KEPT>().0.iter_mut().zip(bits) {
         let [_, bytes @ ..] = bits.to_le_bytes();
         *kept = bytes;
@@ -369,7 +372,7 @@ fn range_portable(
     note: &Note,
     (low, high): (&mut Lanes, &mut Lanes),
 ) {
-    let (_, kept) = kept.split_at(LINE - LANES * KEPT);
+    let (_, kept) = kept.split_at(LINE - size_of::<KeptScores>());
     for (lane, &[a, b, c]) in kept.as_chunks::<KEPT>().0.iter().enumerate() {
         let bits = u32::from_le_bytes([0, a, b, c]);
         let sum = sums[lane].wrapping_add(moved.start[lane]) as f32;

@@ -1,12 +1,12 @@
 //! What [`super`] does, in x86-64's own instructions.
 #![expect(unsafe_code, reason = "explicit vector instructions")]
 
-use super::super::anchors::Movements;
+use super::super::movements::Movements;
 use super::super::planes::{Parts, PerLevel};
 use super::super::record::Note;
 use super::{
-    BLURRED, FOUR, KEPT, LANES, Lanes, OfRows, Off, Part, Products, ROWS, Reach, Sums, Sums32,
-    Taken,
+    BLURRED, FOUR, KeptScores, LANES, Lanes, OfRows, Off, Part, Products, ROWS, Reach, Sums,
+    Sums32, Taken,
 };
 use crate::simd::LINE;
 use std::arch::x86_64::{
@@ -185,14 +185,14 @@ fn unpack(bytes: &[u8; LINE]) -> __m512i {
 
 /// The caller holds a token of AVX-512.
 #[inline]
-pub(super) fn pack(bits: &[u32; LANES], kept: &mut [u8; LANES * KEPT]) {
+pub(super) fn pack(bits: &[u32; LANES], kept: &mut KeptScores) {
     // SAFETY: the token stands for AVX-512 F and BW.
     unsafe { pack_512(bits, kept) }
 }
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
-fn pack_512(bits: &[u32; LANES], kept: &mut [u8; LANES * KEPT]) {
+fn pack_512(bits: &[u32; LANES], kept: &mut KeptScores) {
     let places = _mm_setr_epi8(1, 2, 3, 5, 6, 7, 9, 10, 11, 13, 14, 15, -1, -1, -1, -1);
     let quarters = _mm512_shuffle_epi8(load_integers(bits), _mm512_broadcast_i32x4(places));
     let places = _mm512_setr_epi32(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, 3, 3, 3, 3);
