@@ -90,8 +90,6 @@ struct Slot {
 #[derive(Debug, Default)]
 pub(super) struct BySlot {
     pub(super) rows: Vec<u32>,
-    /// Where each was before.
-    pub(super) places: Vec<u32>,
     /// Where those of each slot end, of which nothing is known last.
     pub(super) ends: Vec<usize>,
     slots: Vec<u8>,
@@ -180,22 +178,23 @@ impl Anchors {
     /// Sorts `rows` by the slot of what is known of them, and else leaves them in their order.
     pub(super) fn sort(&self, rows: &[u32], sorted: &mut BySlot) {
         let slot = |row: u32| self.slot_of[self.iterations[row as usize] as usize];
-        sorted.slots.clear();
-        sorted.slots.extend(rows.iter().map(|&row| slot(row)));
-        sorted.ends.clear();
-        sorted.ends.resize(self.tables.len(), 0);
-        for &slot in &sorted.slots {
-            sorted.ends[slot as usize] += 1;
-        }
+        let BySlot { rows: sorted, ends, slots } = sorted;
+        ends.clear();
+        ends.resize(self.tables.len(), 0);
+        slots.clear();
+        slots.extend(rows.iter().map(|&row| {
+            let slot = slot(row);
+            ends[slot as usize] += 1;
+            slot
+        }));
         let mut start = 0;
-        for end in &mut sorted.ends {
+        for end in &mut *ends {
             (start, *end) = (start + *end, start);
         }
-        sorted.rows.resize(rows.len(), 0);
-        sorted.places.resize(rows.len(), 0);
-        for ((place, &row), &slot) in (0..).zip(rows).zip(&sorted.slots) {
-            let end = &mut sorted.ends[slot as usize];
-            (sorted.rows[*end], sorted.places[*end]) = (row, place);
+        sorted.resize(rows.len(), 0);
+        for (&row, &slot) in rows.iter().zip(&*slots) {
+            let end = &mut ends[slot as usize];
+            sorted[*end] = row;
             *end += 1;
         }
     }

@@ -7,7 +7,7 @@
 //! groups of its own: one over the runner-up `b`, which what `a` and `b` have moved must reach, and
 //! one over all the rest. Instead of moving bounds in every iteration, each centroid keeps the sum
 //! of its movements and of those of the fastest other, and each row the values that these may reach
-//! ([`Limits`]): its leads plus the sums at the time of the look.
+//! ([`Limit`]): its leads plus the sums at the time of the look.
 //!
 //! # Rounding
 //!
@@ -18,10 +18,12 @@
 //! taken off the lead; since then `D_a` has grown by no more than what was travelled. `travelled`
 //! is rounded up and a row's limit down to binary32 for the comparison.
 
-use super::kernel;
+use super::judge::Verdicts;
+use super::kernel::{self, ROWS};
 use crate::index::up;
 use crate::rows::LANES;
 use crate::simd::{Simd, multiversion};
+use bytemuck::{Pod, Zeroable};
 use std::ops::Range;
 
 /// How much nearer a row is to its centroid than to others, in units.
@@ -41,21 +43,57 @@ impl Lead {
     }
 }
 
-/// What movements may add up to before rows have to be looked at, `[n]` each.
-#[derive(Debug)]
-pub(super) struct Limits {
-    /// Those of a row's own centroid and of the runner-up.
-    near: Vec<f32>,
-    runner_up: Vec<u32>,
-    /// Those of its own and of the fastest other.
-    rest: Vec<f32>,
+/// What movements may add up to before a row has to be looked at: eight bytes, as all rows' limits are read
+/// in every iteration.
+#[derive(Debug, Clone, Copy, PartialEq, Pod, Zeroable)]
+#[repr(C)]
+pub(super) struct Limit {
+    /// The bits of what its own centroid and the runner-up may move, rounded down so that the last eight
+    /// have room for the number of the runner-up.
+    near: u32,
+    /// What its own and the fastest other may move.
+    rest: f32,
 }
 
-impl Limits {
-    /// Of `n` rows that have to be looked at in any case.
-    pub(super) fn none(n: usize) -> Self {
-        let none = vec![f32::NEG_INFINITY; n];
-        Self { near: none.clone(), runner_up: vec![0; n], rest: none }
+/// The last bits of [`Limit::near`].
+const RUNNER_UP: u32 = 0xff;
+
+impl Limit {
+    /// Of a row that has to be looked at in any case: what is below 0 is reached.
+    pub(super) const NONE: Self = Self { near: 1 << 31, rest: 0.0 };
+
+    /// What follows from leads of a row, and sums of movements at the time of the look. Without leads above
+    /// 0, it has to be looked at in the next iteration.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
+    fn new(lead: Lead, own: f32, runner_up: f32, travelled: f32) -> Self {
+        let has_room = lead.runner_up <= RUNNER_UP;
+        let lower = if lead.near < lead.rest { lead.near } else { lead.rest };
+        let rest = if has_room { lead.rest } else { lower };
+        // Numbers rounded up by 2^-23, two sums of them, and the scan's one: below 5e-7 together,
+        // as none is negative.
+        let near = (lead.near + (own + runner_up)) * (1.0 - 5e-7);
+        let near = if has_room { near } else { f32::INFINITY };
+        // Numbers above 0 are in the order of their bits, and this one is below `near` with any last ones.
+        let bits = near.to_bits() & !RUNNER_UP;
+        let leads = lead.near > 0.0 && lead.rest > 0.0 && bits > RUNNER_UP;
+        let bits = bits.wrapping_sub(RUNNER_UP + 1) | (lead.runner_up & RUNNER_UP);
+        Self {
+            near: if leads { bits } else { Self::NONE.near },
+            rest: (rest + travelled) * (1.0 - 5e-7),
+        }
+    }
+
+    /// The limit over the runner-up, and which that is.
+    #[inline]
+    pub(super) fn near(self) -> (f32, u32) {
+        (f32::from_bits(self.near), self.near & RUNNER_UP)
+    }
+
+    /// The limit over all others.
+    #[inline]
+    pub(super) fn rest(self) -> f32 {
+        self.rest
     }
 }
 
@@ -125,41 +163,61 @@ impl Travel {
         }
     }
 
-    /// Sets the limit of a `row` of centroid `label` with this `lead`. Leads that are not above 0
-    /// make the row be looked at in the next iteration.
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "as whoever settles rows by it")]
-    pub(super) fn limit(&self, limits: &mut Limits, row: u32, label: u32, lead: &Lead) {
-        let row = row as usize;
-        let own = self.own_sums[label as usize];
-        let runner_up = self.own_sums[lead.runner_up as usize];
-        let leads = lead.near > 0.0 && lead.rest > 0.0;
-        // Numbers rounded up by 2^-23, two sums of them, and the scan's one: below 5e-7 together,
-        // as none is negative.
-        let near = (lead.near + (own + runner_up)) * (1.0 - 5e-7);
-        let rest = (lead.rest + self.travelled_sums[label as usize]) * (1.0 - 5e-7);
-        limits.near[row] = if leads { near } else { f32::NEG_INFINITY };
-        limits.runner_up[row] = lead.runner_up;
-        limits.rest[row] = rest;
+    /// What has been moved so far.
+    fn sums(&self) -> kernel::Sums<'_> {
+        kernel::Sums { own: &self.own_sums, travelled: &self.travelled_sums }
+    }
+
+    /// The limit of a row of centroid `label` with this `lead`.
+    pub(super) fn limit(&self, label: u32, lead: Lead) -> Limit {
+        let kernel::Sums { own, travelled } = self.sums();
+        let runner_up = own[lead.runner_up as usize];
+        Limit::new(lead, own[label as usize], runner_up, travelled[label as usize])
+    }
+
+    /// The limits of rows that `verdicts` decide.
+    pub(super) fn limits(&self, simd: Simd, verdicts: &Verdicts) -> [Limit; ROWS] {
+        let mut limits = [Limit::NONE; ROWS];
+        limits_of(simd, &self.sums(), verdicts, &mut limits);
+        limits
     }
 
     /// Appends to `found` those of `rows` that have reached their limits.
     pub(super) fn reached(
         &self,
         simd: Simd,
-        limits: &Limits,
+        limits: &[Limit],
         rows: Range<usize>,
         labels: &[u32],
         found: &mut Vec<u32>,
     ) {
-        let sums = kernel::Sums { own: &self.own_sums, travelled: &self.travelled_sums };
-        let limits = kernel::Reach {
-            near: &limits.near[rows.clone()],
-            runner_up: &limits.runner_up[rows.clone()],
-            rest: &limits.rest[rows.clone()],
-            labels,
-        };
-        kernel::reached(simd, &sums, &limits, rows.start as u32, found);
+        let first = rows.start as u32;
+        kernel::reached(simd, &self.sums(), &limits[rows], labels, first, found);
+    }
+}
+
+multiversion! {
+    /// The limits of rows that `verdicts` decide.
+    fn limits_of = limits_body(
+        sums: &kernel::Sums<'_>, verdicts: &Verdicts, limits: &mut [Limit; ROWS],
+    )
+}
+
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
+fn limits_body<const B: usize>(
+    sums: &kernel::Sums<'_>,
+    verdicts: &Verdicts,
+    limits: &mut [Limit; ROWS],
+) {
+    let (mut own, mut runner_up, mut travelled) = ([0.0; ROWS], [0.0; ROWS], [0.0; ROWS]);
+    for row in 0..ROWS {
+        let [best, next] = [verdicts.best[row], verdicts.runner_up[row]].map(|j| j as usize);
+        (own[row], travelled[row]) = (sums.own[best], sums.travelled[best]);
+        runner_up[row] = sums.own[next];
+    }
+    for (row, limit) in limits.iter_mut().enumerate() {
+        *limit = Limit::new(verdicts.lead(row), own[row], runner_up[row], travelled[row]);
     }
 }
 
@@ -186,6 +244,56 @@ fn replace_body<const B: usize>(last: &mut [f64], centroid: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::simd::available;
+
+    /// No limit is above what a row may move, also where the runner-up has no room in it.
+    #[test]
+    fn limits_are_no_further_than_leads() {
+        let numbers = [0.0, 1e-45, 3e-43, 1e-38, 1e-9, 0.01, 0.7, 1e9, 3e38, f32::INFINITY];
+        for (near, rest) in numbers.iter().flat_map(|&near| numbers.map(|rest| (near, rest))) {
+            for (sums, runner_up) in [(0.0, 0), (0.0, 255), (0.3, 17), (1e3, 255), (0.1, 256)] {
+                let limit = Limit::new(Lead { near, runner_up, rest }, sums, sums, sums);
+                let (of_near, found) = limit.near();
+                let by_near = f64::from(of_near) <= f64::from(near) + 2.0 * f64::from(sums);
+                let by_rest = f64::from(limit.rest()) <= f64::from(rest) + f64::from(sums);
+                assert!(by_rest, "{near} {rest} {sums}: {limit:?}");
+                if near > 0.0 && rest > 0.0 && of_near > 0.0 {
+                    let holds_for_all = limit.rest() <= near + sums;
+                    assert!(if found == runner_up { by_near } else { holds_for_all }, "{limit:?}");
+                    let lost = f64::from(near) * 1e-4 + f64::from(sums) * 1e-4;
+                    let is_close = f64::from(of_near) + lost >= f64::from(near.min(3e38));
+                    assert!(is_close, "{near} {rest} {sums}: {limit:?}");
+                } else if near == 0.0 || rest == 0.0 {
+                    assert!(of_near <= 0.0, "without a lead, rows are looked at");
+                }
+            }
+        }
+        let nan = Lead { near: f32::NAN, runner_up: 3, rest: 1.0 };
+        assert_eq!(Limit::new(nan, 0.0, 0.0, 0.0).near().0.to_bits(), Limit::NONE.near);
+    }
+
+    #[test]
+    fn limits_of_many_rows_are_those_of_each() {
+        let k = 300;
+        for simd in available() {
+            let mut travel = Travel::new(1.0, k, LANES);
+            let mut centroids = vec![0.0; k * LANES];
+            travel.advance(simd, &centroids);
+            let moves = centroids.iter_mut().step_by(LANES).enumerate();
+            moves.for_each(|(j, centroid)| *centroid = (j * 37 % 101) as f64 / 97.0);
+            travel.advance(simd, &centroids);
+            let verdicts = Verdicts {
+                best: std::array::from_fn(|row| (row * 7 % k) as u32),
+                runner_up: std::array::from_fn(|row| (row * 31 % k) as u32),
+                near: std::array::from_fn(|row| row as f32 / 3.0 - 1.0),
+                rest: std::array::from_fn(|row| row as f32 / 2.0 - 1.0),
+                ..Verdicts::default()
+            };
+            let expected: [Limit; ROWS] =
+                std::array::from_fn(|row| travel.limit(verdicts.best[row], verdicts.lead(row)));
+            assert_eq!(travel.limits(simd, &verdicts), expected, "{simd:?}");
+        }
+    }
 
     #[test]
     fn a_row_is_reached_exactly_when_its_lead_may_be_used_up() {
@@ -195,7 +303,7 @@ mod tests {
         travel.advance(simd, &centroids);
         let labels = [0, 1, 1, 2, 2, 0];
         let lead = |near, runner_up, rest| Lead { near, runner_up, rest };
-        let mut limits = Limits::none(16);
+        let mut limits = [Limit::NONE; 16];
         for (row, lead) in [
             Lead::over_all(0.5),
             Lead::over_all(0.3),
@@ -208,7 +316,7 @@ mod tests {
         .iter()
         .enumerate()
         {
-            travel.limit(&mut limits, 10 + row as u32, labels[row], lead);
+            limits[10 + row] = travel.limit(labels[row], *lead);
         }
         let reached = |travel: &Travel| {
             let mut found = Vec::new();

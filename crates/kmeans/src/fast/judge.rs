@@ -40,6 +40,7 @@
 //! margin decides the label, and the lead for [`super::bounds`] follows from
 //! `D_j - D_a = (D_j² - D_a²) / (D_j + D_a)`, which falls with `D_a` and rises with the numerator.
 
+use super::bounds::Lead;
 use super::kernel::{self, LANES, Lanes, ROWS};
 use crate::lines::Lines;
 use crate::simd::{Simd, multiversion};
@@ -96,6 +97,15 @@ pub(super) struct Verdicts {
     pub(super) near: [f32; ROWS],
     pub(super) runner_up: [u32; ROWS],
     pub(super) rest: [f32; ROWS],
+}
+
+impl Verdicts {
+    /// By how much a row leads.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
+    pub(super) fn lead(&self, row: usize) -> Lead {
+        Lead { near: self.near[row], runner_up: self.runner_up[row], rest: self.rest[row] }
+    }
 }
 
 /// At most `D_j - D_a`, where `margin <= D_j² - D_a²` and `distance >= D_a`.

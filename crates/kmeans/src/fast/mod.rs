@@ -40,7 +40,7 @@ use crate::index::{self, IndexView};
 use crate::lloyd::{Assign, Clusters, Counters};
 use crate::rows::RowIndex;
 use crate::simd::Simd;
-use bounds::{Lead, Limits, Travel};
+use bounds::{Lead, Limit, Travel};
 use stages::{Stages, Task};
 
 /// Rows whose limits are looked at together, and of which so many are decided together.
@@ -61,7 +61,7 @@ pub(crate) struct Fast<'a> {
 struct State {
     travel: Travel,
     /// When each row has to be looked at again.
-    limits: Limits,
+    limits: Vec<Limit>,
     stages: Option<Stages>,
     visits: Vec<u32>,
     /// What the definition found of those.
@@ -122,7 +122,7 @@ impl Assign for Fast<'_> {
                     state.visits.push(row);
                 } else {
                     // First centroids move too far for any lead to last.
-                    settled.settle(row, label, &Lead::over_all(0.0));
+                    settled.settle(row, label, Limit::NONE);
                     counters.rows_visited += 1;
                     counters.by_level[0] += 1;
                 }
@@ -161,7 +161,7 @@ impl State {
         let unit = index.map(|index| index.unit).or_else(|| index::unit(data)).unwrap_or(1.0);
         Self {
             travel: Travel::new(unit, k, data.rows.stride()),
-            limits: Limits::none(n),
+            limits: vec![Limit::NONE; n],
             // A single centroid needs no telling apart.
             stages: index.filter(|_| k > 1).map(|index| Stages::new(simd, index, k)),
             visits: Vec::with_capacity(BLOCK),
@@ -178,7 +178,7 @@ struct Settled<'s> {
     start: usize,
     labels: &'s mut [u32],
     /// Of all rows.
-    limits: &'s mut Limits,
+    limits: &'s mut [Limit],
     travel: &'s Travel,
     changes: &'s mut Vec<Change>,
     /// Whether no row has a label yet.
@@ -192,11 +192,11 @@ impl Settled<'_> {
         self.labels[row as usize - self.start]
     }
 
-    /// `row` belongs to `to`, and leads by `lead`.
+    /// `row` belongs to `to`, up to this limit.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "there are millions a run, and a call takes as long")]
-    fn settle(&mut self, row: u32, to: u32, lead: &Lead) {
-        self.travel.limit(self.limits, row, to, lead);
+    fn settle(&mut self, row: u32, to: u32, limit: Limit) {
+        self.limits[row as usize] = limit;
         let label = &mut self.labels[row as usize - self.start];
         if *label != to {
             self.changes.push(Change { row, from: *label, to });
@@ -232,7 +232,8 @@ impl Look<'_> {
         distance::nearest_two_each(self.simd, self.data.rows, visits, self.centroids, found);
         for (&row, &(best, second)) in visits.iter().zip(&*found) {
             let lead = Self::lead(best.distance, second, settled.travel);
-            settled.settle(row, best.label, &Lead::over_all(lead));
+            let limit = settled.travel.limit(best.label, Lead::over_all(lead));
+            settled.settle(row, best.label, limit);
         }
     }
 
@@ -271,7 +272,7 @@ impl Look<'_> {
         let lead = |other| Self::lead(first.0, other, settled.travel);
         let rest = lead(third).min(others);
         let lead = Lead { near: lead(second.0), runner_up: second.1, rest };
-        settled.settle(row, first.1, &lead);
+        settled.settle(row, first.1, settled.travel.limit(first.1, lead));
     }
 
     /// The lead, in units, of a row whose two smallest defined distances are these. Each is within

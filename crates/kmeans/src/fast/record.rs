@@ -18,12 +18,6 @@ impl AtLeast {
         let bits = if number > 0.0 { number.to_bits() } else { 0 };
         Self(bits.div_ceil(1 << 16) as u16)
     }
-
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
-    pub(super) fn get(self) -> f32 {
-        f32::from_bits(u32::from(self.0) << 16)
-    }
 }
 
 /// What is known of a row before its scores are looked at.
@@ -41,6 +35,31 @@ pub(super) struct Note {
     pub(super) blur: AtLeast,
     /// and those of sharp lanes.
     pub(super) sharp_blur: AtLeast,
+}
+
+/// The numbers of a note. Where each is in memory, instructions that take one for all lanes read it from
+/// there, which is less than to make it out of its half each time.
+#[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
+#[repr(C, align(32))]
+pub(super) struct Numbers {
+    pub(super) scale: f32,
+    unused: f32,
+    pub(super) norm: f32,
+    pub(super) tail: f32,
+    pub(super) error: f32,
+    pub(super) square: f32,
+    pub(super) blur: f32,
+    pub(super) sharp_blur: f32,
+}
+
+impl Note {
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
+    pub(super) fn numbers(&self) -> Numbers {
+        let halves: &[u16; size_of::<Note>() / 2] = bytemuck::cast_ref(self);
+        let numbers: Numbers = bytemuck::cast(halves.map(|half| u32::from(half) << 16));
+        Numbers { scale: self.scale, ..numbers }
+    }
 }
 
 const _: () = assert!(size_of::<Note>() + size_of::<KeptScores>() == LINE, "a line for one group");
@@ -89,9 +108,27 @@ mod tests {
     #[test]
     fn half_a_number_is_no_less() {
         for number in [0.0, 1e-44, 1e-30, 0.1, 1.0, 1.003_906_3, 255.5, 3e38, f32::INFINITY] {
-            let kept = AtLeast::new(number).get();
+            let note = Note { blur: AtLeast::new(number), ..Note::default() };
+            let kept = note.numbers().blur;
             assert!(kept >= number && kept <= number * 1.008 + 1e-38, "{number} {kept}");
         }
-        assert_eq!(AtLeast::new(-1.0).get().to_bits(), 0);
+        assert_eq!(AtLeast::new(-1.0), AtLeast::default());
+    }
+
+    #[test]
+    fn numbers_of_a_note_are_its_own() {
+        let half = |number: f32| AtLeast::new(number);
+        let note = Note {
+            scale: 0.1,
+            norm: half(1.0),
+            tail: half(2.0),
+            error: half(3.0),
+            square: half(4.0),
+            blur: half(5.0),
+            sharp_blur: half(f32::INFINITY),
+        };
+        let Numbers { scale, norm, tail, error, square, blur, sharp_blur, .. } = note.numbers();
+        let found = [scale, norm, tail, error, square, blur, sharp_blur].map(f32::to_bits);
+        assert_eq!(found, [0.1, 1.0, 2.0, 3.0, 4.0, 5.0, f32::INFINITY].map(f32::to_bits));
     }
 }

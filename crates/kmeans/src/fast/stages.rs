@@ -1,7 +1,6 @@
 //! Deciding rows: by what is kept of them, by all their coordinates, by the definition.
 
 use super::anchors::{Anchors, BySlot};
-use super::bounds::Lead;
 use super::centroids::Centroids;
 use super::judge::{Ranges, Verdicts, judge, lead};
 use super::kernel::{LANES, ROWS};
@@ -37,7 +36,6 @@ pub(super) struct Stages {
     /// Those of a block.
     rows: Vec<u32>,
     by_slot: BySlot,
-    is_open: Vec<bool>,
     /// Those with the same slot and where they are, up to [`ROWS`] together,
     batches: Vec<(usize, Range<usize>)>,
     /// and those that are on the way.
@@ -87,7 +85,6 @@ impl Stages {
             open: u64::MAX,
             rows: Vec::new(),
             by_slot: BySlot::default(),
-            is_open: Vec::new(),
             batches: Vec::new(),
             moved: array::from_fn(|_| MovedProducts::new(index, lanes / LANES)),
             tile: Tile::new(index),
@@ -153,28 +150,18 @@ impl Stages {
         &mut Task { look, index, ref mut settled, ref mut counters }: &mut Task<'_, '_>,
     ) {
         let Self {
-            anchors: Some(anchors),
-            by_slot,
-            is_open,
-            batches,
-            moved,
-            ranges,
-            verdicts,
-            pending,
-            ..
+            anchors: Some(anchors), by_slot, batches, moved, ranges, verdicts, pending, ..
         } = self
         else {
             return;
         };
         counters.add_read(visits.len() * index.layout.widths[0], 1);
         anchors.sort(visits, by_slot);
-        is_open.clear();
-        is_open.resize(visits.len(), false);
         batches.clear();
         let mut start = 0;
         for (slot, &end) in by_slot.ends.iter().enumerate() {
             if anchors.is_none(slot) && self.whole {
-                by_slot.places[start..end].iter().for_each(|&place| is_open[place as usize] = true);
+                open.extend_from_slice(&by_slot.rows[start..end]);
                 break;
             }
             let starts = (start..end).step_by(ROWS);
@@ -198,27 +185,28 @@ impl Stages {
                 prefetch(index.leading(row as usize));
                 anchors.prefetch(row);
             }
-            let Some((slot, places)) = batch(2) else { continue };
+            let Some((slot, _)) = batch(2) else { continue };
             let moved = &moved[(at - 2) % STEPS];
             let kept = Kept { anchors, table: anchors.table(*slot), moved };
             by_anchors(simd, simd, index, &kept, rows, next, ranges);
             judge(simd, ranges, verdicts);
-            for (i, (&row, place)) in rows.iter().zip(places.clone()).enumerate() {
+            let limits = settled.travel.limits(simd, verdicts);
+            for (i, &row) in rows.iter().enumerate() {
                 if let Some(&next) = next.get(i) {
                     anchors.prefetch(next);
                 }
                 if verdicts.margin[i] > 0.0 {
-                    settled.settle(row, verdicts.best[i], &verdicts.lead(i));
+                    settled.settle(row, verdicts.best[i], limits[i]);
                     counters.by_anchor += 1;
                 } else if self.whole {
-                    is_open[by_slot.places[place] as usize] = true;
+                    open.push(row);
                 } else {
                     pending.push(ranges, verdicts, i, row);
                 }
             }
         }
-        let all = visits.iter().zip(&*is_open);
-        open.extend(all.filter(|&(_, &is_open)| is_open).map(|(&row, _)| row));
+        // Those that follow each other are looked at in place.
+        open.sort_unstable();
     }
 
     /// Settles those of the `open` rows that these bytes of all their coordinates decide, and keeps
@@ -245,6 +233,7 @@ impl Stages {
             let batch = Batch { rows, nearest: &nearest[..rows.len()], next };
             by_planes(look.simd, look.simd, index, planes, depth, &batch, tile, ranges);
             judge(look.simd, ranges, verdicts);
+            let limits = settled.travel.limits(look.simd, verdicts);
             for (i, &row) in rows.iter().enumerate() {
                 let best = verdicts.best[i];
                 if verdicts.margin[i] <= 0.0 {
@@ -256,7 +245,7 @@ impl Stages {
                     }
                     continue;
                 }
-                settled.settle(row, best, &verdicts.lead(i));
+                settled.settle(row, best, limits[i]);
                 counters.by_level[usize::from(depth == Depth::Fine)] += 1;
                 // First centroids move too far for what is found of them to be of any use.
                 if let Some(anchors) = anchors.as_mut().filter(|_| !settled.is_first) {
@@ -358,13 +347,5 @@ impl Pending {
         for low in &*ranges.low_of_rows {
             self.lows.extend_from_slice(&low[i]);
         }
-    }
-}
-
-impl Verdicts {
-    /// By how much row `i` leads.
-    #[inline]
-    fn lead(&self, i: usize) -> Lead {
-        Lead { near: self.near[i], runner_up: self.runner_up[i], rest: self.rest[i] }
     }
 }

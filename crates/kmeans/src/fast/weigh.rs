@@ -5,6 +5,7 @@ use super::judge::{self, BLOWN, Ranges, slack_of};
 use super::kernel::{self, Off, Part, Products, ROWS, RowLines, SUMS, Source};
 use super::movements::Table;
 use super::planes::{Depth, Planes};
+use super::record::Numbers;
 use crate::index::{Facts, IndexView, Layout, Line, MAX_LEVELS};
 use crate::simd::{LINE, Simd, multiversion, prefetch};
 
@@ -69,21 +70,22 @@ fn by_anchors_body<const B: usize>(
     next: &[u32],
     ranges: &mut Ranges,
 ) {
-    for (i, &row) in rows.iter().enumerate() {
+    let mut notes = [Numbers::default(); ROWS];
+    for (i, (&row, numbers)) in rows.iter().zip(&mut notes).enumerate() {
         if let Some(&next) = next.get(i) {
             prefetch(index.leading(next as usize));
         }
-        let record = anchors.record(row);
-        let note = record.note();
-        let found = ranges.low_of_rows.iter_mut().zip(ranges.high_of_rows.iter_mut());
-        for (group, ((low, high), sums)) in found.zip(&moved.products).enumerate() {
-            let kept = record.scores(group);
-            let (sums, lanes) = (&sums.0[i], &table.lanes[group]);
-            kernel::range(simd, sums, lanes, kept, note, (&mut low[i], &mut high[i]));
+        *numbers = anchors.record(row).note().numbers();
+        ranges.slack[i] = slack_of(numbers.norm * numbers.norm);
+        ranges.base[i] = numbers.square;
+    }
+    let found = ranges.low_of_rows.iter_mut().zip(ranges.high_of_rows.iter_mut());
+    for (group, ((low, high), sums)) in found.zip(&moved.products).enumerate() {
+        let lanes = &table.lanes[group];
+        for (i, (&row, numbers)) in rows.iter().zip(&notes).enumerate() {
+            let kept = anchors.record(row).scores(group);
+            kernel::range(simd, &sums.0[i], lanes, kept, numbers, (&mut low[i], &mut high[i]));
         }
-        let norm = note.norm.get();
-        ranges.slack[i] = slack_of(norm * norm);
-        ranges.base[i] = note.square.get();
     }
     judge::turn(simd, &ranges.low_of_rows, &mut ranges.low);
 }
@@ -100,7 +102,11 @@ multiversion! {
 fn take_leading_body<const B: usize>(index: &IndexView<'_>, rows: &[u32], leading: &mut [Line]) {
     let lines = leading.len() / ROWS;
     for (place, &row) in leading.chunks_exact_mut(lines).zip(rows) {
-        place.copy_from_slice(index.leading(row as usize));
+        match (place, index.leading(row as usize)) {
+            // As so often; a call would take longer.
+            ([first, second], &[a, b]) => (*first, *second) = (a, b),
+            (place, lines) => place.copy_from_slice(lines),
+        }
     }
 }
 

@@ -1,11 +1,12 @@
 //! What micro-benchmarks measure: every kernel, on made-up numbers of the sizes that MNIST has.
 
+use super::bounds::Limit;
 use super::judge::{Ranges, Verdicts, judge};
 use super::kernel::{
-    self, GroupLine, KeptScores, LANES, Lanes, Part, Products, ROWS, Reach, RowLines, Sums, Widths,
+    self, GroupLine, KeptScores, LANES, Lanes, Part, Products, ROWS, RowLines, Sums, Widths,
 };
 use super::movements::Movements;
-use super::record::Note;
+use super::record::Numbers;
 use crate::coded::{self, CodedRows};
 use crate::coded_sum::CodedSums;
 use crate::data::Statistics;
@@ -118,10 +119,9 @@ pub fn workload(name: &str, simd: Simd) -> Box<dyn FnMut()> {
             let mut found = Vec::new();
             Box::new(move || {
                 let sums = Sums { own: &squares[0], travelled: &squares[1] };
-                let (near, rest) = (&values[..COUNT], &values[COUNT..2 * COUNT]);
-                let limits = Reach { near, runner_up: &labels, rest, labels: &labels };
+                let limits: &[Limit] = bytemuck::cast_slice(&values[..2 * COUNT]);
                 found.clear();
-                kernel::reached(simd, &sums, &limits, 0, &mut found);
+                kernel::reached(simd, &sums, limits, &labels, 0, &mut found);
                 black_box(&found);
             })
         }
@@ -175,7 +175,7 @@ fn kept_scores(name: &str, simd: Simd, scores: Lanes) -> Box<dyn FnMut()> {
             black_box((&kept, widths));
         });
     }
-    let (moved, note, sums) = (Movements::default(), Note::default(), [1_000; LANES]);
+    let (moved, note, sums) = (Movements::default(), Numbers::default(), [1_000; LANES]);
     let mut found = ([0.0; LANES], [0.0; LANES]);
     Box::new(move || {
         let (moved, kept) = (black_box(&moved), bytemuck::cast_ref(&scores));

@@ -14,9 +14,10 @@ mod amx;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+use super::bounds::Limit;
 use super::movements::Movements;
 use super::planes::{GroupView, Parts, PerLevel};
-use super::record::Note;
+use super::record::Numbers;
 use crate::index::MAX_LEVELS;
 pub(super) use crate::integers::{FOUR, GroupLine, LANES, Products, Sums32};
 use crate::simd::{LINE, Simd, SimdLevel, multiversion};
@@ -214,7 +215,7 @@ pub(super) fn range(
     sums: &Sums32,
     moved: &Movements,
     kept: &[u8; LINE],
-    note: &Note,
+    note: &Numbers,
     found: (&mut Lanes, &mut Lanes),
 ) {
     #[cfg(target_arch = "x86_64")]
@@ -369,7 +370,7 @@ fn range_portable(
     sums: &Sums32,
     moved: &Movements,
     kept: &[u8; LINE],
-    note: &Note,
+    note: &Numbers,
     (low, high): (&mut Lanes, &mut Lanes),
 ) {
     let (_, kept) = kept.split_at(LINE - size_of::<KeptScores>());
@@ -379,12 +380,12 @@ fn range_portable(
         let product = note.scale * moved.factors[lane] * sum;
         let score = f32::from_bits(bits) + (moved.squares[lane] + product);
         let mut bound = moved.rounding[lane];
-        bound += note.error.get() * moved.errors[lane];
-        bound += note.tail.get() * moved.tails[lane];
-        bound += note.norm.get() * moved.norms[lane];
+        bound += note.error * moved.errors[lane];
+        bound += note.tail * moved.tails[lane];
+        bound += note.norm * moved.norms[lane];
         low[lane] = score - bound;
         let blur = if bits & BLURRED == 0 { note.sharp_blur } else { note.blur };
-        high[lane] = score + (bound + blur.get());
+        high[lane] = score + (bound + blur);
     }
 }
 
@@ -404,36 +405,16 @@ pub(super) struct Sums<'a> {
     pub(super) travelled: &'a [f32],
 }
 
-/// Up to where rows reach, and the centroids that are theirs, `[rows]` each.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Reach<'a> {
-    pub(super) near: &'a [f32],
-    pub(super) runner_up: &'a [u32],
-    pub(super) rest: &'a [f32],
-    pub(super) labels: &'a [u32],
-}
-
-impl Reach<'_> {
-    /// Of the first `count` rows.
-    fn first(&self, count: usize) -> Self {
-        Self {
-            near: &self.near[..count],
-            runner_up: &self.runner_up[..count],
-            rest: &self.rest[..count],
-            labels: &self.labels[..count],
-        }
-    }
-}
-
-/// Appends to `found` the rows, counted from `first`, that have reached their limits.
+/// Appends to `found` the rows, counted from `first`, of these labels that have reached their limits.
 pub(super) fn reached(
     simd: Simd,
     sums: &Sums<'_>,
-    limits: &Reach<'_>,
+    limits: &[Limit],
+    labels: &[u32],
     first: u32,
     found: &mut Vec<u32>,
 ) {
-    let rows = limits.labels.len();
+    let rows = labels.len();
     let start = found.len();
     // Whole registers are written.
     found.resize(start + rows + LANES, 0);
@@ -441,7 +422,8 @@ pub(super) fn reached(
         #[cfg(target_arch = "x86_64")]
         SimdLevel::Avx512 | SimdLevel::Amx if sums.own.len() == LANES => {
             let whole = rows / LANES * LANES;
-            (whole, x86::reached(sums, &limits.first(whole), first, &mut found[start..]))
+            let (limits, labels) = (&limits[..whole], &labels[..whole]);
+            (whole, x86::reached(sums, limits, labels, first, &mut found[start..]))
         }
         _ => (0, 0),
     };
@@ -449,9 +431,9 @@ pub(super) fn reached(
         found[start + count] = first + row as u32;
         // A row without a label yet has no limit either.
         let at = |sums: &[f32], label: u32| sums.get(label as usize).copied().unwrap_or_default();
-        let label = limits.labels[row];
-        let near = at(sums.own, label) + at(sums.own, limits.runner_up[row]);
-        let stays = limits.near[row] > near && limits.rest[row] > at(sums.travelled, label);
+        let (label, (near, runner_up)) = (labels[row], limits[row].near());
+        let stays = near > at(sums.own, label) + at(sums.own, runner_up)
+            && limits[row].rest() > at(sums.travelled, label);
         count += usize::from(!stays);
     }
     found.truncate(start + count);

@@ -1,9 +1,12 @@
 //! Each loop's twins against each other.
 
-use super::super::record::AtLeast;
+use super::super::record::{AtLeast, Note};
 use super::*;
 use crate::simd::available;
 use proptest::prelude::*;
+
+/// Centroids of a group.
+const K: usize = 13;
 
 proptest! {
     #[test]
@@ -141,6 +144,7 @@ proptest! {
         let [norm, tail, error, blur, sharp_blur] =
             std::array::from_fn(|i| AtLeast::new(at(i * 7).1.abs()));
         let note = Note { scale: at(3).1, norm, tail, error, blur, sharp_blur, ..Note::default() };
+        let note = note.numbers();
         let mut kept: [u8; LINE] = bytemuck::cast(kept);
         // Kept scores are numbers.
         for kept in kept[LINE - LANES * KEPT..].as_chunks_mut::<KEPT>().0 {
@@ -153,6 +157,34 @@ proptest! {
             range(simd, &sums, &moved, &kept, &note, (&mut found.0, &mut found.1));
             prop_assert_eq!(found.0.map(f32::to_bits), low.map(f32::to_bits));
             prop_assert_eq!(found.1.map(f32::to_bits), high.map(f32::to_bits));
+        }
+    }
+
+    #[test]
+    fn every_level_finds_the_same_rows_that_reach_their_limits(
+        rows in prop::collection::vec((any::<u32>(), -1_f32..3.0, 0..K as u32), 0..100),
+        sums in prop::array::uniform32(0_f32..1.0),
+    ) {
+        let near = |bits: u32| ((bits & 0xff) % K as u32) | ((bits % 3 * 0x1f80_0000) & !0xff);
+        let limits: Vec<[u32; 2]> =
+            rows.iter().map(|&(bits, rest, _)| [near(bits), rest.to_bits()]).collect();
+        let limits: &[Limit] = bytemuck::cast_slice(&limits);
+        let labels: Vec<u32> = rows.iter().map(|&(.., label)| label).collect();
+        let (own, travelled) = sums.split_at(LANES);
+        let sums = Sums { own, travelled };
+        let expected: Vec<u32> = (0..rows.len())
+            .filter(|&row| {
+                let (label, (near, runner_up)) = (labels[row] as usize, limits[row].near());
+                let stays = near > own[label] + own[runner_up as usize]
+                    && limits[row].rest() > travelled[label];
+                !stays
+            })
+            .map(|row| 7 + row as u32)
+            .collect();
+        for simd in available() {
+            let mut found = vec![3];
+            reached(simd, &sums, limits, &labels, 7, &mut found);
+            prop_assert_eq!(&found[1..], &expected, "{:?}", simd);
         }
     }
 
@@ -176,6 +208,7 @@ proptest! {
             // As they are read, where nothing has moved.
             let blurs = [widths.others, widths.sharp].map(|width| AtLeast::new(width * 1.00001));
             let note = Note { blur: blurs[0], sharp_blur: blurs[1], ..Note::default() };
+            let note = note.numbers();
             let mut found = ([0.0; LANES], [0.0; LANES]);
             let places = (&mut found.0, &mut found.1);
             range(simd, &[0; LANES], &Movements::default(), &bytes, &note, places);

@@ -1,25 +1,26 @@
 //! What [`super`] does, in x86-64's own instructions.
 #![expect(unsafe_code, reason = "explicit vector instructions")]
 
+use super::super::bounds::Limit;
 use super::super::movements::Movements;
 use super::super::planes::{Parts, PerLevel};
-use super::super::record::Note;
+use super::super::record::Numbers;
 use super::{
-    BLURRED, FOUR, KeptScores, LANES, Lanes, OfRows, Off, Part, Products, ROWS, Reach, Sums,
-    Sums32, Taken,
+    BLURRED, FOUR, KeptScores, LANES, Lanes, OfRows, Off, Part, Products, ROWS, Sums, Sums32, Taken,
 };
 use crate::simd::LINE;
 use std::arch::x86_64::{
     __m512, __m512i, _CMP_GT_OQ, _mm_loadu_si128, _mm_set1_epi32, _mm_setr_epi8, _mm256_add_epi32,
     _mm256_cvtepi8_epi16, _mm256_cvtepu8_epi16, _mm256_madd_epi16, _mm256_setzero_si256,
     _mm256_storeu_si256, _mm512_add_epi32, _mm512_add_ps, _mm512_broadcast_i32x4, _mm512_castpd_ps,
-    _mm512_castps_pd as pairs, _mm512_castsi512_ps, _mm512_cmp_ps_mask, _mm512_cvtepi32_ps,
-    _mm512_dpbusd_epi32, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mask_mov_ps,
-    _mm512_mask_storeu_epi32, _mm512_maskz_compress_epi32, _mm512_mul_ps, _mm512_permutexvar_epi32,
-    _mm512_permutexvar_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setr_epi32, _mm512_setzero_ps,
-    _mm512_setzero_si512, _mm512_shuffle_epi8, _mm512_shuffle_f32x4, _mm512_storeu_ps,
-    _mm512_storeu_si512, _mm512_sub_ps, _mm512_testn_epi32_mask, _mm512_unpackhi_pd,
-    _mm512_unpackhi_ps, _mm512_unpacklo_pd, _mm512_unpacklo_ps,
+    _mm512_castps_pd as pairs, _mm512_castps_si512, _mm512_castsi512_ps, _mm512_cmp_ps_mask,
+    _mm512_cvtepi32_ps, _mm512_dpbusd_epi32, _mm512_loadu_ps, _mm512_loadu_si512,
+    _mm512_mask_mov_ps, _mm512_mask_storeu_epi32, _mm512_maskz_compress_epi32, _mm512_mul_ps,
+    _mm512_or_epi32, _mm512_permutex2var_ps, _mm512_permutexvar_epi32, _mm512_permutexvar_ps,
+    _mm512_set1_epi32, _mm512_set1_ps, _mm512_setr_epi32, _mm512_setzero_ps, _mm512_setzero_si512,
+    _mm512_shuffle_epi8, _mm512_shuffle_f32x4, _mm512_storeu_ps, _mm512_storeu_si512,
+    _mm512_sub_ps, _mm512_testn_epi32_mask, _mm512_unpackhi_pd, _mm512_unpackhi_ps,
+    _mm512_unpacklo_pd, _mm512_unpacklo_ps,
 };
 
 /// The caller holds a token of AVX-512, and has checked that rows have as many lines as groups.
@@ -136,7 +137,7 @@ pub(super) fn range(
     sums: &Sums32,
     moved: &Movements,
     kept: &[u8; LINE],
-    note: &Note,
+    note: &Numbers,
     found: (&mut Lanes, &mut Lanes),
 ) {
     // SAFETY: the token stands for AVX-512 F and BW.
@@ -149,7 +150,7 @@ fn range_512(
     sums: &Sums32,
     moved: &Movements,
     kept: &[u8; LINE],
-    note: &Note,
+    note: &Numbers,
     (low, high): (&mut Lanes, &mut Lanes),
 ) {
     let factors = _mm512_mul_ps(_mm512_set1_ps(note.scale), load(&moved.factors));
@@ -161,11 +162,11 @@ fn range_512(
     let bound = [(note.error, &moved.errors), (note.tail, &moved.tails), (note.norm, &moved.norms)]
         .into_iter()
         .fold(load(&moved.rounding), |bound, (norm, by)| {
-            _mm512_add_ps(bound, _mm512_mul_ps(_mm512_set1_ps(norm.get()), load(by)))
+            _mm512_add_ps(bound, _mm512_mul_ps(_mm512_set1_ps(norm), load(by)))
         });
     store(low, _mm512_sub_ps(score, bound));
     let sharp = _mm512_testn_epi32_mask(kept, _mm512_set1_epi32(BLURRED.cast_signed()));
-    let [blur, sharp_blur] = [note.blur, note.sharp_blur].map(|blur| _mm512_set1_ps(blur.get()));
+    let [blur, sharp_blur] = [note.blur, note.sharp_blur].map(|blur| _mm512_set1_ps(blur));
     let blur = _mm512_mask_mov_ps(blur, sharp, sharp_blur);
     store(high, _mm512_add_ps(score, _mm512_add_ps(bound, blur)));
 }
@@ -296,9 +297,15 @@ fn turn(square: &[Lanes; LANES], turned: &mut [Lanes; LANES]) {
 /// The caller holds a token of AVX-512; there is one group of sums, and there are whole groups of
 /// rows, for which, and one group more, there is room in `found`. Returns how many it has found.
 #[inline]
-pub(super) fn reached(sums: &Sums<'_>, limits: &Reach<'_>, first: u32, found: &mut [u32]) -> usize {
+pub(super) fn reached(
+    sums: &Sums<'_>,
+    limits: &[Limit],
+    labels: &[u32],
+    first: u32,
+    found: &mut [u32],
+) -> usize {
     // SAFETY: the token stands for AVX-512 F.
-    unsafe { reached_512(sums, limits, first, found) }
+    unsafe { reached_512(sums, limits, labels, first, found) }
 }
 
 #[inline]
@@ -318,27 +325,35 @@ fn load_integers(values: &[u32]) -> __m512i {
 }
 
 #[target_feature(enable = "avx512f")]
-fn reached_512(sums: &Sums<'_>, limits: &Reach<'_>, first: u32, found: &mut [u32]) -> usize {
+fn reached_512(
+    sums: &Sums<'_>,
+    limits: &[Limit],
+    labels: &[u32],
+    first: u32,
+    found: &mut [u32],
+) -> usize {
     let (own, travelled) = (load(sums.own), load(sums.travelled));
     let mut count = 0;
     let mut rows = _mm512_add_epi32(
         _mm512_set1_epi32(first.cast_signed()),
         _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
     );
-    let parts = limits.near.chunks_exact(LANES).zip(limits.rest.chunks_exact(LANES));
-    let centroids = limits.runner_up.chunks_exact(LANES).zip(limits.labels.chunks_exact(LANES));
-    for ((near, rest), (runner_up, labels)) in parts.zip(centroids) {
-        // Of a label, the last four bits count: whoever has none yet has no limit either.
+    let evens = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    let odds = _mm512_or_epi32(evens, _mm512_set1_epi32(1));
+    let limits: &[[f32; 2 * LANES]] = bytemuck::cast_slice(limits);
+    for (limits, labels) in limits.iter().zip(labels.chunks_exact(LANES)) {
+        let (a, b) = limits.split_at(LANES);
+        let (a, b) = (load(a), load(b));
+        let near = _mm512_permutex2var_ps(a, evens, b);
+        let rest = _mm512_permutex2var_ps(a, odds, b);
+        // Of numbers of centroids, the last four bits count: who has no label yet has no limit either.
         let labels = load_integers(labels);
         let both = _mm512_add_ps(
             _mm512_permutexvar_ps(labels, own),
-            _mm512_permutexvar_ps(load_integers(runner_up), own),
+            _mm512_permutexvar_ps(_mm512_castps_si512(near), own),
         );
-        let stays = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(load(near), both)
-            & _mm512_cmp_ps_mask::<_CMP_GT_OQ>(
-                load(rest),
-                _mm512_permutexvar_ps(labels, travelled),
-            );
+        let stays = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(near, both)
+            & _mm512_cmp_ps_mask::<_CMP_GT_OQ>(rest, _mm512_permutexvar_ps(labels, travelled));
         let packed = _mm512_maskz_compress_epi32(!stays, rows);
         let place: &mut [u32; LANES] =
             (&mut found[count..count + LANES]).try_into().expect("a group");
