@@ -3,7 +3,7 @@
 use super::anchors::{Anchors, BySlot};
 use super::centroids::Centroids;
 use super::judge::{Ranges, Verdicts, judge, lead};
-use super::kernel::{LANES, ROWS};
+use super::kernel::{self, LANES, ROWS};
 use super::planes::{Depth, Planes};
 use super::product::Product;
 use super::weigh::{Batch, Kept, MovedProducts, Tile, by_anchors, by_planes};
@@ -236,6 +236,9 @@ impl Stages {
             let limits = settled.travel.limits(look.simd, verdicts);
             for (i, &row) in rows.iter().enumerate() {
                 let best = verdicts.best[i];
+                if i % 4 == 0 {
+                    kernel::stay_awake(look.simd);
+                }
                 if verdicts.margin[i] <= 0.0 {
                     if depth == Depth::Fine {
                         pending.push(ranges, verdicts, i, row);

@@ -212,6 +212,7 @@ fn by_planes_body<const B: usize>(
         tile.take(index, depth, rows);
         tile.split()
     };
+    kernel::stay_awake(simd);
     let mut scales = [[0.0; ROWS]; MAX_LEVELS];
     for (i, &row) in rows.iter().enumerate() {
         for (scales, scale) in scales.iter_mut().zip(index.facts(row as usize).scales) {
@@ -226,6 +227,9 @@ fn by_planes_body<const B: usize>(
     for (i, (&row, &nearest)) in rows.iter().zip(nearest).enumerate() {
         if let Some(&next) = next.get(i) {
             index.prefetch(next as usize, depth == Depth::Fine);
+        }
+        if i % 4 == 0 {
+            kernel::stay_awake(simd);
         }
         let facts = index.facts(row as usize);
         let point = planes.reference(nearest);

@@ -74,6 +74,17 @@ pub(super) fn multiply(simd: Simd, parts: &[Part<'_>], sums: &mut Products) {
     }
 }
 
+/// To be called every few hundred nanoseconds between products: AMX falls asleep after some 500 of them
+/// without one, and takes 300 to wake up. Nothing depends on it.
+#[inline]
+pub(super) fn stay_awake(simd: Simd) {
+    #[cfg(target_arch = "x86_64")]
+    if simd.level() == SimdLevel::Amx {
+        amx::stay_awake();
+    }
+    let _ = simd;
+}
+
 fn multiply_portable(parts: &[Part<'_>], sums: &mut Products) {
     *sums = Products::ZERO;
     for Part { rows, group } in parts {
