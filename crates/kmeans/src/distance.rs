@@ -32,12 +32,15 @@ pub fn squared_distance(row: &[f32], centroid: &[f64]) -> f64 {
 /// The squared distances of `row` to `B` centroids.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
-fn squared_distances<const B: usize>(row: &[f32], centroids: [&[f64]; B]) -> [f64; B] {
+fn squared_distances<T: Copy + Into<f64>, const B: usize>(
+    row: &[T],
+    centroids: [&[f64]; B],
+) -> [f64; B] {
     let row = row.as_chunks::<LANES>().0;
     let centroids = centroids.map(|centroid| &centroid.as_chunks::<LANES>().0[..row.len()]);
     let mut lanes = [[0.0_f64; LANES]; B];
     for (chunk, x) in row.iter().enumerate() {
-        let x = x.map(f64::from);
+        let x = x.map(Into::into);
         for (lanes, centroid) in lanes.iter_mut().zip(&centroids) {
             let c = &centroid[chunk];
             for lane in 0..LANES {
@@ -71,6 +74,18 @@ fn add_lanes(mut lanes: [f64; LANES]) -> f64 {
 
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
+fn between_body<const B: usize>(a: &[f64], b: &[f64]) -> f64 {
+    let [distance] = squared_distances(a, [b]);
+    distance
+}
+
+multiversion! {
+    /// The squared distance between two centroids, or lists of them, added up as [`squared_distance`] does.
+    pub(crate) fn between = between_body(a: &[f64], b: &[f64]) -> f64
+}
+
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
 fn nearest_body<const B: usize>(rows: Rows<'_>, centroids: &[f64], found: &mut [Nearest]) {
     let stride = rows.stride();
     let (blocks, rest) = {
@@ -89,14 +104,14 @@ fn nearest_body<const B: usize>(rows: Rows<'_>, centroids: &[f64], found: &mut [
         };
         for block in blocks.chunks_exact(B * stride) {
             let centroids = std::array::from_fn(|b| &block[b * stride..(b + 1) * stride]);
-            squared_distances::<B>(row, centroids).into_iter().for_each(&mut consider);
+            squared_distances::<_, B>(row, centroids).into_iter().for_each(&mut consider);
         }
         if !rest.is_empty() {
             // As many at a time here too, the last one again in the place of those that are
             // missing: the compiler does not fill registers for fewer.
             let count = rest.len() / stride;
             let centroids = std::array::from_fn(|b| &rest[b.min(count - 1) * stride..][..stride]);
-            squared_distances::<B>(row, centroids).into_iter().take(count).for_each(&mut consider);
+            squared_distances::<_, B>(row, centroids).into_iter().take(count).for_each(&mut consider);
         }
         *found = best;
     }
@@ -133,7 +148,7 @@ fn two_nearest_by<const B: usize>(
     for first in (0..count).step_by(B) {
         // As in `nearest`, the last one stands in for those that are missing.
         let labels: [u32; B] = std::array::from_fn(|b| label_of((first + b).min(count - 1)));
-        let distances = squared_distances::<B>(row, labels.map(centroid));
+        let distances = squared_distances::<_, B>(row, labels.map(centroid));
         for (label, distance) in labels.into_iter().zip(distances).take(count - first) {
             consider(label, distance);
         }
@@ -197,7 +212,7 @@ fn to_some_body<const B: usize>(
         let block = std::array::from_fn(|b| {
             &centroids[labels[b.min(labels.len() - 1)] as usize * stride..][..stride]
         });
-        distances.extend_from_slice(&squared_distances::<B>(row, block)[..labels.len()]);
+        distances.extend_from_slice(&squared_distances::<_, B>(row, block)[..labels.len()]);
     }
 }
 
@@ -232,7 +247,7 @@ fn to_all_body<const B: usize>(rows: Rows<'_>, centroids: &[f64], distances: &mu
             let block = std::array::from_fn(|b| {
                 &centroids[(first + b).min(count - 1) * stride..][..stride]
             });
-            for (distance, found) in distances.iter_mut().zip(squared_distances::<B>(row, block)) {
+            for (distance, found) in distances.iter_mut().zip(squared_distances::<_, B>(row, block)) {
                 *distance = found;
             }
         }

@@ -22,6 +22,7 @@
 //! * **An empty cluster** takes the row farthest from its own centroid of the assignment just made,
 //!   the next one the next farthest, the lowest row of equals first; a row at distance 0 is not
 //!   taken. One that takes none, or whose only row is taken, goes to the mean of the largest cluster.
+//! * **Shift**: the squared distance of all centroids, one behind the other, to those before.
 //! * **Inertia**: the distances of all rows to their returned centroids, added in row order.
 //! * **Random numbers** ([`random`]): `ChaCha8`, keyed by (seed, k, `init_id`) and nothing else.
 //!

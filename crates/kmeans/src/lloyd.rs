@@ -230,13 +230,13 @@ pub(crate) fn iterate(
         relocated += moves.len() as u64;
         clusters.exchange_all(data, &mut moves);
         clusters.means(&mut means);
-        let inertia = inertia_of_means(data, &means, &clusters.sizes);
+        let inertia = inertia_of_means(simd, data, &means, &clusters.sizes);
         // The labels are still those of the assignment, so the sums have to be as well.
         for change in &mut moves {
             std::mem::swap(&mut change.from, &mut change.to);
         }
         clusters.exchange_all(data, &mut moves);
-        let shift = squared_difference(&centroids, &means);
+        let shift = distance::between(simd, &centroids, &means);
         std::mem::swap(&mut centroids, &mut means);
         let relocated_now = moves.len() as u32;
         let looked_at = engine.take_counters();
@@ -340,17 +340,12 @@ fn for_own_distances(
     }
 }
 
-fn inertia_of_means(data: Data<'_>, means: &[f64], sizes: &[u64]) -> f64 {
+fn inertia_of_means(simd: Simd, data: Data<'_>, means: &[f64], sizes: &[u64]) -> f64 {
     let between: f64 = means
         .chunks_exact(data.rows.stride())
         .zip(sizes)
-        .map(|(mean, &size)| size as f64 * squared_difference(mean, data.center))
+        .map(|(mean, &size)| size as f64 * distance::between(simd, mean, data.center))
         .sum();
     // Rounding may leave it a hair below zero.
     (data.total_spread() - between).max(0.0)
-}
-
-/// `sum (a - b)²` in index order.
-fn squared_difference(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum()
 }
