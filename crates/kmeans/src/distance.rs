@@ -111,7 +111,10 @@ fn nearest_body<const B: usize>(rows: Rows<'_>, centroids: &[f64], found: &mut [
             // missing: the compiler does not fill registers for fewer.
             let count = rest.len() / stride;
             let centroids = std::array::from_fn(|b| &rest[b.min(count - 1) * stride..][..stride]);
-            squared_distances::<_, B>(row, centroids).into_iter().take(count).for_each(&mut consider);
+            squared_distances::<_, B>(row, centroids)
+                .into_iter()
+                .take(count)
+                .for_each(&mut consider);
         }
         *found = best;
     }
@@ -247,7 +250,8 @@ fn to_all_body<const B: usize>(rows: Rows<'_>, centroids: &[f64], distances: &mu
             let block = std::array::from_fn(|b| {
                 &centroids[(first + b).min(count - 1) * stride..][..stride]
             });
-            for (distance, found) in distances.iter_mut().zip(squared_distances::<_, B>(row, block)) {
+            for (distance, found) in distances.iter_mut().zip(squared_distances::<_, B>(row, block))
+            {
                 *distance = found;
             }
         }

@@ -43,7 +43,8 @@ pub struct Counters {
     /// Rows decided with the help of scores kept from an earlier iteration.
     pub by_anchor: u64,
     /// Rows decided by all their coordinates in the index: by both bytes of the leading ones and one of
-    /// the others, or by what seeding found before the first iteration; and by both bytes of all.
+    /// the others, or by what seeding found before the first iteration; and by a closer look, at both bytes
+    /// of all or at values in binary32.
     pub by_level: [u64; Self::LEVELS],
     /// Rows decided by the definition.
     pub by_definition: u64,

@@ -14,7 +14,7 @@
 //!
 //! The scores that are kept are *lower bounds*. How far upper bounds may be above them is known for all
 //! lanes together, and for some, the row's `sharp` ones, more closely: for the one that was nearest, which
-//! a row's errors are measured from, or for all those that the definition was asked about. A common
+//! a row's errors are measured from, or for all those that values were asked about. A common
 //! offset of all of a row's scores means nothing, as only differences are compared, except for the row's
 //! own distance, for which [`Note::square`] has room. So they are kept as what they are above the lowest
 //! ([`super::record`]).
@@ -34,11 +34,12 @@
 //! binary32, which adds a relative 2^-24 of their norms.
 
 use super::centroids::Centroids;
+use super::close::Close;
 use super::judge::{BLOWN, Ranges, slack_of};
 use super::kernel::{KeptScores, LANES};
 use super::movements::Table;
 use super::record::{AtLeast, Note, Record, keep_all};
-use crate::index::{Facts, IndexView};
+use crate::index::{Facts, IndexView, up};
 use crate::integers::Lanes64;
 use crate::lines::{Line, Lines};
 use crate::simd::{LINE, Simd, prefetch};
@@ -243,22 +244,23 @@ impl Anchors {
         note.sharp_blur = AtLeast::new(widths.sharp * BLOWN);
     }
 
-    /// Keeps `scores` of `row`, of which none of a centroid is below `least`, those of the `sharp` lanes by
-    /// the definition.
-    pub(super) fn keep_defined(
+    /// Keeps what scores of `row` are at least, of which none of a centroid is below `least`; those that are
+    /// known closely are `sharp`.
+    pub(super) fn keep_close(
         &mut self,
         simd: Simd,
         row: u32,
         facts: &Facts,
         (scores, least): (&[f32], f32),
-        sharp: &[u32],
+        sharp: &Close,
     ) {
         let square = facts.norm * facts.norm;
+        let off = 2.0 * up(sharp.off);
         let (note, kept) = self.put(row, facts, square + slack_of(square) + least);
         let found = scores.as_chunks().0.iter().map(|scores| (scores, scores));
-        let widths = keep_all(simd, found, least, sharp, kept);
+        let widths = keep_all(simd, found, least, &sharp.labels, kept);
         note.blur = AtLeast::new(f32::INFINITY);
-        note.sharp_blur = AtLeast::new(widths.sharp * BLOWN);
+        note.sharp_blur = AtLeast::new((widths.sharp + off) * BLOWN);
     }
 
     /// What is known of `row` is of this iteration from now on; its scores, and how sharp they are, are to

@@ -25,6 +25,9 @@ pub(super) struct Centroids {
     pub(super) front: usize,
     /// `v` in binary32, `[k, d]`; what that is off by is below `2^-24 |v|`.
     scaled: Vec<f32>,
+    /// `m·v` of each, and at least `|m|`, both with `m` as it is.
+    pub(super) center_products: Vec<f64>,
+    pub(super) center_norm: f64,
     /// Of each group of lanes.
     pub(super) sizes: Vec<Sizes>,
     /// Leading coordinates, `[group][front][16]`.
@@ -49,6 +52,8 @@ impl Centroids {
             lanes: k.next_multiple_of(LANES),
             front,
             scaled: vec![0.0; k * d],
+            center_products: vec![0.0; k],
+            center_norm: 0.0,
             sizes: vec![Sizes::default(); k.div_ceil(LANES)],
             heads: vec![[0.0; LANES]; k.div_ceil(LANES) * front],
         }
@@ -67,9 +72,12 @@ impl Centroids {
         product: &mut Product,
     ) -> bool {
         let d = index.layout.d;
+        let center = &data.center[..d];
+        self.center_norm = center.iter().map(|m| m * m).sum::<f64>().sqrt() * (1.0 + 1e-9);
         let own = self.scaled.chunks_exact_mut(d).zip(centroids.chunks_exact(data.rows.stride()));
         for (j, (scaled, centroid)) in own.enumerate() {
-            let square = scale(simd, &centroid[..d], &data.center[..d], index.unit, scaled);
+            let (square, product) = scale(simd, &centroid[..d], center, index.unit, scaled);
+            self.center_products[j] = product;
             let (sizes, lane) = (&mut self.sizes[j / LANES], j % LANES);
             sizes.norms[lane] = square.sqrt() * (1.0 + 1e-9);
             sizes.squares[lane] = square;
@@ -89,6 +97,17 @@ impl Centroids {
         true
     }
 
+    /// `v` of one of them, `[d]`, in binary32, and `|v|²`.
+    pub(super) fn scaled(&self, j: usize) -> (&[f32], f64) {
+        let d = self.scaled.len() / self.k;
+        (&self.scaled[j * d..][..d], self.sizes[j / LANES].squares[j % LANES])
+    }
+
+    /// At least the largest `|v|`.
+    pub(super) fn largest(&self) -> f64 {
+        self.sizes.iter().flat_map(|sizes| sizes.norms).fold(0.0, f64::max)
+    }
+
     /// At least how far each of them is from the same one of `others`, for each group of lanes.
     pub(super) fn distances(&self, simd: Simd, others: &Self) -> Vec<Lanes64> {
         let d = self.scaled.len() / self.k;
@@ -104,10 +123,10 @@ impl Centroids {
 }
 
 multiversion! {
-    /// `(centroid - center) * unit` into `scaled`; returns its squared norm, before it is rounded
-    /// to binary32.
+    /// `(centroid - center) * unit` into `scaled`; returns its squared norm, and its product with `center`,
+    /// before it is rounded to binary32.
     fn scale =
-        scale_body(centroid: &[f64], center: &[f64], unit: f64, scaled: &mut [f32]) -> f64
+        scale_body(centroid: &[f64], center: &[f64], unit: f64, scaled: &mut [f32]) -> (f64, f64)
 }
 
 #[inline(always)]
@@ -117,18 +136,21 @@ fn scale_body<const B: usize>(
     center: &[f64],
     unit: f64,
     scaled: &mut [f32],
-) -> f64 {
-    let mut sums = [0.0; LANES];
+) -> (f64, f64) {
+    let (mut squares, mut products) = ([0.0; LANES], [0.0; LANES]);
     let chunks = scaled.chunks_mut(LANES).zip(centroid.chunks(LANES)).zip(center.chunks(LANES));
     for ((scaled, centroid), center) in chunks {
-        for (((scaled, &c), &m), sum) in scaled.iter_mut().zip(centroid).zip(center).zip(&mut sums)
+        let sums = squares.iter_mut().zip(&mut products);
+        for (((scaled, &c), &m), (square, product)) in
+            scaled.iter_mut().zip(centroid).zip(center).zip(sums)
         {
             let v = (c - m) * unit;
             *scaled = v as f32;
-            *sum += v * v;
+            *square += v * v;
+            *product += v * m;
         }
     }
-    sums.iter().sum()
+    (squares.iter().sum(), products.iter().sum())
 }
 
 /// More than underflow can take from a norm in units that is computed in binary32: each square that is

@@ -7,7 +7,8 @@
 //!    since ([`anchors`]);
 //! 3. all its coordinates, two bytes each of the leading ones, and a byte of the others; then two bytes
 //!    of all ([`planes`], [`weigh`]);
-//! 4. the definition, among the centroids that are left.
+//! 4. its values, among the centroids that are left, in binary32 ([`close`]);
+//! 5. the definition, among those.
 //!
 //! [`judge`] says when that is certain, and [`stages`] goes through them. Coordinates of rows come from
 //! the index ([`crate::index`]), as bytes; centroids are rotated as rows were ([`centroids`],
@@ -19,6 +20,7 @@
 mod anchors;
 mod bounds;
 mod centroids;
+mod close;
 mod integers;
 mod judge;
 mod kernel;
@@ -39,9 +41,10 @@ use crate::exchange::Change;
 use crate::index::{self, IndexView};
 use crate::lloyd::{Assign, Clusters, Counters};
 use crate::rows::RowIndex;
-use crate::simd::Simd;
+use crate::simd::{Simd, prefetch};
 use bounds::{Lead, Limit, Travel};
 use stages::{Stages, Task};
+use std::slice;
 
 /// Rows whose limits are looked at together, and of which so many are decided together.
 const BLOCK: usize = 16384;
@@ -237,40 +240,45 @@ impl Look<'_> {
         }
     }
 
-    /// Among `contenders`, ascending; any other centroid is farther than the nearest by at least
-    /// `others`. Leaves their distances in `room`.
+    /// Asks for what a row's values are made of, and its facts, to be in the cache soon.
+    fn prefetch(&self, index: &IndexView<'_>, row: u32) {
+        let at = RowIndex::new(row as usize);
+        match &self.data.coded {
+            Some(coded) => prefetch(coded.codes(at.get())),
+            None => prefetch(self.data.rows.row(at)),
+        }
+        prefetch(slice::from_ref(index.facts(at.get())));
+    }
+
+    /// The values of a row, in `room` where it is coded.
+    fn values<'r>(&'r self, row: u32, room: &'r mut Vec<f32>) -> &'r [f32] {
+        let at = RowIndex::new(row as usize);
+        match &self.data.coded {
+            Some(coded) => {
+                room.resize(self.data.rows.stride(), 0.0);
+                coded::decode(self.simd, coded, coded.codes(at.get()), room);
+                room
+            }
+            None => self.data.rows.row(at),
+        }
+    }
+
+    /// Decides a row of these `values` among `contenders`, ascending; any other centroid is farther than the
+    /// nearest by at least `others`. Leaves their `distances`.
     fn decide_among(
         self,
         row: u32,
+        values: &[f32],
         contenders: &[u32],
         others: f32,
-        Room { values, distances }: &mut Room,
+        distances: &mut Vec<f64>,
         settled: &mut Settled<'_>,
     ) {
         let stride = self.data.rows.stride();
-        let at = RowIndex::new(row as usize);
-        let values = match &self.data.coded {
-            Some(coded) => {
-                values.resize(stride, 0.0);
-                coded::decode(self.simd, coded, coded.codes(at.get()), values);
-                values
-            }
-            None => self.data.rows.row(at),
-        };
         distance::to_some(self.simd, values, self.centroids, stride, contenders, distances);
-        let far = (f64::INFINITY, 0);
-        let (mut first, mut second, mut third) = (far, far, f64::INFINITY);
-        for (&distance, &label) in distances.iter().zip(contenders) {
-            if distance < first.0 {
-                (first, second, third) = ((distance, label), first, second.0);
-            } else if distance < second.0 {
-                (second, third) = ((distance, label), second.0);
-            } else {
-                third = third.min(distance);
-            }
-        }
+        let [first, second, third] = close::lowest_three(contenders, distances);
         let lead = |other| Self::lead(first.0, other, settled.travel);
-        let rest = lead(third).min(others);
+        let rest = lead(third.0).min(others);
         let lead = Lead { near: lead(second.0), runner_up: second.1, rest };
         settled.settle(row, first.1, settled.travel.limit(first.1, lead));
     }

@@ -1,16 +1,16 @@
-//! Deciding rows: by what is kept of them, by all their coordinates, by the definition.
+//! Deciding rows: by what is kept of them, by all their coordinates, by their values, by the definition.
 
 use super::anchors::{Anchors, BySlot};
 use super::centroids::Centroids;
+use super::close::Close;
 use super::judge::{Ranges, Verdicts, judge, lead};
 use super::kernel::{self, LANES, ROWS};
 use super::planes::{Depth, Planes};
 use super::product::Product;
 use super::weigh::{Batch, Kept, MovedProducts, Tile, by_anchors, by_planes};
 use super::{Look, Room, Settled};
-use crate::index::{Facts, IndexView};
+use crate::index::IndexView;
 use crate::lloyd::Counters;
-use crate::rows::RowIndex;
 use crate::simd::{Simd, prefetch};
 use std::array;
 use std::ops::Range;
@@ -44,11 +44,11 @@ pub(super) struct Stages {
     ranges: Ranges,
     verdicts: Verdicts,
     pending: Pending,
-    contenders: Vec<u32>,
+    close: Close,
     room: Room,
 }
 
-/// Rows that are left to the definition, in their order.
+/// Rows that are left to their values, in their order.
 #[derive(Default)]
 struct Pending {
     rows: Vec<PendingRow>,
@@ -91,7 +91,7 @@ impl Stages {
             ranges: Ranges::new(k),
             verdicts: Verdicts::default(),
             pending: Pending::default(),
-            contenders: Vec::with_capacity(k),
+            close: Close::default(),
             room: Room::default(),
             centroids,
         }
@@ -202,6 +202,7 @@ impl Stages {
                     open.push(row);
                 } else {
                     pending.push(ranges, verdicts, i, row);
+                    look.prefetch(index, row);
                 }
             }
         }
@@ -242,6 +243,7 @@ impl Stages {
                 if verdicts.margin[i] <= 0.0 {
                     if depth == Depth::Fine {
                         pending.push(ranges, verdicts, i, row);
+                        look.prefetch(index, row);
                     } else {
                         open[left] = row;
                         left += 1;
@@ -260,34 +262,35 @@ impl Stages {
         open.truncate(left);
     }
 
-    /// Settles rows that are left by the definition, among the centroids that may be nearest, and keeps
-    /// what is found.
+    /// Settles rows that are left among the centroids that may be nearest, by close scores or else by the
+    /// definition, and keeps what is found.
     fn decide_pending(
         &mut self,
         &mut Task { look, index, ref mut settled, ref mut counters }: &mut Task<'_, '_>,
     ) {
-        let Self { anchors, pending, contenders, room, .. } = self;
-        let (k, lanes) = (self.centroids.k, self.centroids.lanes);
-        counters.by_definition += pending.rows.len() as u64;
+        let Self { centroids, anchors, pending, close, room, .. } = self;
+        let (k, lanes) = (centroids.k, centroids.lanes);
         counters.add_read(pending.rows.len() * index.layout.d, look.data.bytes_of_value());
-        for (at, &PendingRow { row, best, most, distance }) in pending.rows.iter().enumerate() {
-            if let Some(next) = pending.rows.get(at + 1) {
-                match &look.data.coded {
-                    Some(coded) => prefetch(coded.codes(next.row as usize)),
-                    None => prefetch(look.data.rows.row(RowIndex::new(next.row as usize))),
-                }
+        let lows = pending.lows.chunks_exact_mut(lanes);
+        for (&PendingRow { row, best, most, distance }, lows) in pending.rows.iter().zip(lows) {
+            let facts = index.facts(row as usize);
+            let others = contenders_of(&lows[..k], best, most, &mut close.labels);
+            let values = look.values(row, &mut room.values);
+            close.measure(look.simd, centroids, index.unit, values, facts.norm);
+            if let Some((label, lead)) = close.decide(others, facts) {
+                settled.settle(row, label, settled.travel.limit(label, lead));
+                counters.by_level[1] += 1;
+            } else {
+                let others = if others < f32::INFINITY { lead(others, distance) } else { others };
+                let distances = &mut room.distances;
+                look.decide_among(row, values, &close.labels, others, distances, settled);
+                close.define(distances, index.unit, facts.norm);
+                counters.by_definition += 1;
             }
-            let lows = &mut pending.lows[at * lanes..(at + 1) * lanes];
-            let others = contenders_of(&lows[..k], best, most, contenders);
-            let others = if others < f32::INFINITY { lead(others, distance) } else { others };
-            look.decide_among(row, contenders, others, room, settled);
             if let Some(anchors) = anchors.as_mut().filter(|_| !settled.is_first) {
-                let facts = index.facts(row as usize);
-                let distances = &room.distances;
-                let defined = Defined { labels: contenders, distances, unit: index.unit };
-                move_to_defined(&mut lows[..k], facts, most, best, &defined);
+                close.lower(&mut lows[..k], most, best);
                 let least = lows[..k].iter().copied().fold(f32::INFINITY, f32::min);
-                anchors.keep_defined(look.simd, row, facts, (lows, least), contenders);
+                anchors.keep_close(look.simd, row, facts, (lows, least), close);
             }
         }
         pending.rows.clear();
@@ -310,36 +313,6 @@ pub(super) fn contenders_of(lows: &[f32], best: u32, most: f32, contenders: &mut
         }
     }
     others
-}
-
-/// Defined distances of some centroids, and what lengths are multiplied by to be in units.
-pub(super) struct Defined<'a> {
-    pub(super) labels: &'a [u32],
-    pub(super) distances: &'a [f64],
-    pub(super) unit: f64,
-}
-
-/// Makes scores of a row what is `defined`, among them that of `best`, which was known to be at most
-/// `most`; all others are moved with it.
-pub(super) fn move_to_defined(
-    lows: &mut [f32],
-    facts: &Facts,
-    most: f32,
-    best: u32,
-    defined: &Defined<'_>,
-) {
-    let square = f64::from(facts.norm).powi(2);
-    let score = |distance: f64| (distance * defined.unit * defined.unit - square) as f32;
-    let found = || defined.labels.iter().zip(defined.distances);
-    if let Some((_, &distance)) = found().find(|&(&label, _)| label == best) {
-        let moved = score(distance) - most;
-        for low in &mut *lows {
-            *low += moved;
-        }
-    }
-    for (&label, &distance) in found() {
-        lows[label as usize] = score(distance);
-    }
 }
 
 impl Pending {

@@ -3,19 +3,20 @@
 
 use super::anchors::{Anchors, BySlot};
 use super::centroids::Centroids;
+use super::close::Close;
 use super::judge::{Ranges, Verdicts, judge};
 use super::kernel::LANES;
 use super::kernel::ROWS;
 use super::planes::{Depth, Planes};
 use super::product::Product;
 use super::seeding::kmeans_plus_plus;
-use super::stages::{Defined, contenders_of, move_to_defined};
+use super::stages::contenders_of;
 use super::weigh::{Batch, Kept, MovedProducts, Tile, by_anchors, by_planes};
 use crate::data::{Data, Statistics};
 use crate::distance::{self, Nearest};
 use crate::exchange::Change;
 use crate::fit::{Engine, Fit, Init, Parameters, fit};
-use crate::index::{Index, IndexView, Layout, MAX_LEVELS};
+use crate::index::{Facts, Index, IndexView, Layout, MAX_LEVELS};
 use crate::random::RunRandom;
 use crate::rows::{Magnitudes, RowIndex, Rows};
 use crate::seeding;
@@ -343,6 +344,39 @@ fn assert_sound(
     }
 }
 
+/// Nothing in `close` may be off by more than it says, and what it decides is so: for the true squared
+/// distances of a row that is known by these `facts`; all that have no score there are farther than the
+/// nearest by `others`.
+fn assert_close(
+    close: &Close,
+    others: f32,
+    k: usize,
+    facts: &Facts,
+    square: impl Fn(usize) -> f64,
+) {
+    let room = |x: f64| x * 1e-12 + 1e-300;
+    let found = || close.labels.iter().map(|&j| j as usize).zip(&close.scores);
+    for (a, (j, score)) in found().enumerate() {
+        for (other, other_score) in found().skip(a + 1) {
+            let truth = square(j) - square(other);
+            let off = (score - other_score - truth).abs();
+            let room = room(square(j) + square(other));
+            assert!(!off.is_finite() || off <= 2.0 * close.off + room, "{j} {other}: {close:?}");
+        }
+    }
+    let Some((label, lead)) = close.decide(others, facts) else { return };
+    let own = square(label as usize).sqrt();
+    for other in (0..k).filter(|&other| other != label as usize) {
+        // Movements have to stay below both, and what all but the runner-up may have moved, it may too.
+        let is_runner_up = lead.runner_up as usize == other;
+        let found = if is_runner_up { lead.near.min(lead.rest) } else { lead.rest };
+        assert!(
+            f64::from(found) <= square(other).sqrt() - own + room(own),
+            "{other}: {close:?} {lead:?}"
+        );
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
@@ -382,7 +416,7 @@ proptest! {
             let (mut tile, mut ranges) = (Tile::new(&index), Ranges::new(k));
             let mut moved = MovedProducts::new(&index, moving.lanes / LANES);
             let mut verdicts = Verdicts::default();
-            let mut contenders = Vec::new();
+            let mut close = Close::default();
             for iteration in 0..12 {
                 if !moving.set(simd, &index, data, &centroids, true, &mut product) {
                     break;
@@ -431,20 +465,24 @@ proptest! {
                             let most = ranges.most(i, best);
                             let mut lows: Vec<f32> =
                                 ranges.low_of_rows.iter().flat_map(|low| low[i]).collect();
-                            contenders_of(&lows[..k], best, most, &mut contenders);
-                            let distances: Vec<f64> = contenders
-                                .iter()
-                                .map(|&j| square(row, j as usize) / index.unit / index.unit)
-                                .collect();
+                            let others = contenders_of(&lows[..k], best, most, &mut close.labels);
                             let facts = index.facts(row as usize);
-                            let defined = Defined {
-                                labels: &contenders,
-                                distances: &distances,
-                                unit: index.unit,
-                            };
-                            move_to_defined(&mut lows[..k], facts, most, best, &defined);
+                            let values = data.rows.row(RowIndex::new(row as usize));
+                            let unit = index.unit;
+                            close.measure(simd, &moving, unit, values, facts.norm);
+                            assert_close(&close, others, k, facts, |j| square(row, j));
+                            let fits = close.scores.iter().all(|score| score.is_finite());
+                            if iteration % 2 == 0 || !fits {
+                                let distances: Vec<f64> = close
+                                    .labels
+                                    .iter()
+                                    .map(|&j| square(row, j as usize) / unit / unit)
+                                    .collect();
+                                close.define(&distances, unit, facts.norm);
+                            }
+                            close.lower(&mut lows[..k], most, best);
                             let least = lows[..k].iter().copied().fold(f32::INFINITY, f32::min);
-                            anchors.keep_defined(simd, row, facts, (&lows, least), &contenders);
+                            anchors.keep_close(simd, row, facts, (&lows, least), &close);
                         }
                     }
                     start = end;

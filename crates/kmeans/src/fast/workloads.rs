@@ -1,6 +1,7 @@
 //! What micro-benchmarks measure: every kernel, on made-up numbers of the sizes that MNIST has.
 
 use super::bounds::Limit;
+use super::close;
 use super::judge::{Ranges, Verdicts, judge};
 use super::kernel::{
     self, GroupLine, KeptScores, LANES, Lanes, Part, Products, ROWS, RowLines, Sums, Widths,
@@ -26,7 +27,7 @@ const COUNT: usize = 4096;
 const K: usize = 10;
 
 /// The names that [`workload`] knows.
-pub const NAMES: [&str; 11] = [
+pub const NAMES: [&str; 12] = [
     "bytes of 16 rows x 16 centroids",
     "range of a kept score",
     "keeping scores",
@@ -37,6 +38,7 @@ pub const NAMES: [&str; 11] = [
     "the same as integers",
     "exact sums",
     "exact sums of codes",
+    "close products",
     "defined distances",
 ];
 
@@ -45,9 +47,11 @@ pub const NAMES: [&str; 11] = [
 pub fn rows_of(name: &str) -> usize {
     match name {
         "range of a kept score" | "keeping scores" => 1,
-        "limits that are reached" | "exact sums" | "exact sums of codes" | "defined distances" => {
-            COUNT
-        }
+        "limits that are reached"
+        | "exact sums"
+        | "exact sums of codes"
+        | "close products"
+        | "defined distances" => COUNT,
         _ => ROWS,
     }
 }
@@ -154,6 +158,16 @@ pub fn workload(name: &str, simd: Simd) -> Box<dyn FnMut()> {
             })
         }
         "exact sums of codes" => sums_of_codes(simd),
+        "close products" => {
+            let mut found = vec![0.0; COUNT];
+            Box::new(move || {
+                let rows = black_box(&values).chunks_exact(WIDTH);
+                for (found, row) in found.iter_mut().zip(rows) {
+                    *found = close::product(simd, row, &values[..WIDTH]);
+                }
+                black_box(&found);
+            })
+        }
         "defined distances" => {
             let centroids: Vec<f64> = (0..K * WIDTH).map(|at| f64::from(values[at])).collect();
             let mut found = vec![Nearest { label: 0, distance: 0.0 }; COUNT];

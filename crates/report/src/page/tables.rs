@@ -129,8 +129,8 @@ pub(crate) fn engine(scan: &Scan) -> Markup {
             share(counters.rows_visited, rows * f64::from(run.n_iter.unwrap_or(0)))
         }),
         counted("kept scores", move |_, counters| decided(counters.by_anchor, counters)),
-        counted("one byte", move |_, counters| decided(counters.by_level[0], counters)),
-        counted("two bytes", move |_, counters| decided(counters.by_level[1], counters)),
+        counted("one look", move |_, counters| decided(counters.by_level[0], counters)),
+        counted("closer look", move |_, counters| decided(counters.by_level[1], counters)),
         counted("definition", move |_, counters| decided(counters.by_definition, counters)),
         counted("numbers read", |_, counters| number(Some(counters.coordinates_read), count)),
         counted("read, MiB", |_, counters| number(Some(counters.bytes_read), mebibytes)),
@@ -142,8 +142,8 @@ pub(crate) fn engine(scan: &Scan) -> Markup {
                 p {
                     "A row is visited in an iteration where bounds do not decide it. The shares are of "
                     "visited rows: those that scores kept from an earlier iteration decide, those that "
-                    "one or two bytes of each coordinate in the index do, and those that take the "
-                    "definition. All of it is about time: the results are the same without."
+                    "a look at their bytes in the index does, or a closer one at more of them or at "
+                    "values, and those that take the definition. All of it is about time: the results are the same without."
                 }
                 (table(scan, "What the engine looked at", &columns))
             }
