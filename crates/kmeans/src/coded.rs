@@ -99,10 +99,13 @@ impl<'a> CodedRows<'a> {
         let rows: Vec<&[u8]> = (0..self.n()).step_by(step).map(|row| self.codes(row)).collect();
         let common = |column: usize| {
             let mut counts = [0_u32; 256];
-            for codes in &rows {
-                counts[usize::from(codes[column])] += 1;
-            }
-            (0..=u8::MAX).max_by_key(|&code| counts[usize::from(code)]).expect("there are codes")
+            let counted = rows.iter().map(|codes| {
+                let code = codes[column];
+                let count = &mut counts[usize::from(code)];
+                *count += 1;
+                (*count, code)
+            });
+            counted.max().expect("there are rows").1
         };
         (0..self.stride()).map(common).collect()
     }

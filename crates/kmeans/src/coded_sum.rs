@@ -40,6 +40,33 @@ const LARGEST_SUM: f64 = (1_u64 << 62) as f64;
 /// relative 2^-53, less than a quarter together, and the sum itself was not rounded.
 const LARGEST_TOTAL: f64 = (1_u64 << 50) as f64;
 
+/// Values of a column's codes that rows may have.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    /// The smallest size of those that are not 0.
+    finest: f32,
+    least: f32,
+    most: f32,
+}
+
+impl Default for Span {
+    fn default() -> Self {
+        Self { finest: f32::INFINITY, least: f32::INFINITY, most: f32::NEG_INFINITY }
+    }
+}
+
+impl Span {
+    /// Takes the `value` of a code, unless it lies farther away than rows `reach`.
+    fn add(&mut self, value: f32, reach: f64) {
+        let size = value.abs();
+        if f64::from(size) <= reach {
+            self.finest = if size > 0.0 { self.finest.min(size) } else { self.finest };
+            self.least = self.least.min(value);
+            self.most = self.most.max(value);
+        }
+    }
+}
+
 /// `k` sums of coded rows.
 #[derive(Debug, Clone)]
 pub(crate) struct CodedSums {
@@ -63,12 +90,17 @@ impl CodedSums {
     /// `k` sums of no rows. `None` where sums of these rows might not fit.
     pub(crate) fn new(simd: Simd, data: Data<'_>, coded: &CodedRows<'_>, k: usize) -> Option<Self> {
         let (common, stride) = (coded.common(), coded.stride());
-        let mut values_of_codes = vec![vec![0.0; stride]; 256];
-        for (code, values) in (0..=u8::MAX).zip(&mut values_of_codes) {
-            decode(simd, coded, &vec![code; stride], values);
-        }
         let farthest = data.farthest() * (1.0 + 1e-9);
         let n = data.rows.n() as f64;
+        let mut spans = vec![Span::default(); stride];
+        let mut values = vec![0.0; stride];
+        for code in 0..=u8::MAX {
+            decode(simd, coded, &vec![code; stride], &mut values);
+            for ((span, &value), mean) in spans.iter_mut().zip(&values).zip(data.center) {
+                span.add(value, mean.abs() + farthest);
+            }
+        }
+        decode(simd, coded, &common, &mut values);
         let mut sums = Self {
             units: Vec::with_capacity(stride),
             multiples: Vec::with_capacity(stride),
@@ -79,28 +111,19 @@ impl CodedSums {
             sums: Lines::zeros(k * stride),
             common,
         };
-        for (column, (&code, &mean)) in sums.common.iter().zip(data.center).enumerate() {
-            let reach = mean.abs() + farthest;
-            let values = values_of_codes.iter().map(|values| values[column]);
-            let values = values.filter(|&value| f64::from(value.abs()) <= reach);
-            let finest = values.clone().filter(|&value| value != 0.0).map(f32::abs);
-            let finest = finest.fold(f32::INFINITY, f32::min);
+        for (column, (&mean, &common)) in data.center.iter().zip(&values).enumerate() {
+            let Span { finest, least, most } = spans[column];
             let last = if finest < f32::INFINITY { last_place(finest) } else { 0 };
             // Neither this nor its inverse leaves what binary32 has.
             if !(-100..=100).contains(&last) {
                 return None;
             }
             let unit = power_of_two(last);
-            let multiple = |value: f32| f64::from(value) / unit;
-            let common = multiple(values_of_codes[usize::from(code)][column]);
-            let (mut least, mut most) = (0.0_f64, 0.0_f64);
-            for value in values {
-                if multiple(value).abs() > LARGEST_VALUE {
-                    return None;
-                }
-                least = least.min(multiple(value) - common);
-                most = most.max(multiple(value) - common);
+            let [common, least, most] = [common, least, most].map(|value| f64::from(value) / unit);
+            if least.abs().max(most.abs()) > LARGEST_VALUE {
+                return None;
             }
+            let (least, most) = ((least - common).min(0.0), (most - common).max(0.0));
             let differences = if least == 0.0 || most == 0.0 {
                 // The mean is rounded.
                 n * ((mean / unit - common).abs() + mean.abs() / unit * 1e-15 + 1.0)
