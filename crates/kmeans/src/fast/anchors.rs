@@ -36,13 +36,15 @@
 use super::centroids::Centroids;
 use super::close::Close;
 use super::judge::{BLOWN, Ranges, slack_of};
-use super::kernel::{KeptScores, LANES};
+use super::kernel::{KeptScores, LANES, ROWS};
 use super::movements::Table;
 use super::record::{AtLeast, Note, Record, keep_all};
 use crate::index::{Facts, IndexView, up};
 use crate::integers::Lanes64;
 use crate::lines::{Line, Lines};
 use crate::simd::{LINE, Simd, prefetch};
+use std::iter;
+use std::ops::Range;
 
 /// Iterations that anchors can be of at a time, at most.
 const SLOTS: usize = 96;
@@ -92,8 +94,24 @@ struct Slot {
 pub(super) struct BySlot {
     pub(super) rows: Vec<u32>,
     /// Where those of each slot end, of which nothing is known last.
-    pub(super) ends: Vec<usize>,
+    ends: Vec<usize>,
     slots: Vec<u8>,
+}
+
+impl BySlot {
+    /// The rows of which nothing is known; they are in no batch any more.
+    pub(super) fn take_unknown(&mut self) -> &[u32] {
+        self.ends.pop();
+        &self.rows[self.ends.last().copied().unwrap_or_default()..]
+    }
+
+    /// Up to [`ROWS`] rows with the same slot together: that, and their places among all.
+    pub(super) fn batches(&self) -> impl Iterator<Item = (usize, Range<usize>)> {
+        let starts = iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).enumerate().flat_map(|(slot, (start, &end))| {
+            (start..end).step_by(ROWS).map(move |start| (slot, start..end.min(start + ROWS)))
+        })
+    }
 }
 
 impl Anchors {
@@ -203,11 +221,6 @@ impl Anchors {
     /// What is known of the iteration of a slot.
     pub(super) fn table(&self, slot: usize) -> &Table {
         &self.tables[slot]
-    }
-
-    /// Whether this says that nothing is known.
-    pub(super) fn is_none(&self, slot: usize) -> bool {
-        slot == self.slots.len()
     }
 
     /// What is known of `row`.

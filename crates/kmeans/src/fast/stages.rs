@@ -157,17 +157,11 @@ impl Stages {
         };
         counters.add_read(visits.len() * index.layout.widths[0], 1);
         anchors.sort(visits, by_slot);
-        batches.clear();
-        let mut start = 0;
-        for (slot, &end) in by_slot.ends.iter().enumerate() {
-            if anchors.is_none(slot) && self.whole {
-                open.extend_from_slice(&by_slot.rows[start..end]);
-                break;
-            }
-            let starts = (start..end).step_by(ROWS);
-            batches.extend(starts.map(|start| (slot, start..end.min(start + ROWS))));
-            start = end;
+        if self.whole {
+            open.extend_from_slice(by_slot.take_unknown());
         }
+        batches.clear();
+        batches.extend(by_slot.batches());
         let simd = look.simd;
         let rows_of = |batch: Option<&(usize, Range<usize>)>| -> &[u32] {
             batch.map_or(&[], |(_, places)| &by_slot.rows[places.clone()])
