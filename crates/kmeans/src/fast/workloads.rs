@@ -47,11 +47,9 @@ pub const NAMES: [&str; 12] = [
 pub fn rows_of(name: &str) -> usize {
     match name {
         "range of a kept score" | "keeping scores" => 1,
-        "limits that are reached"
-        | "exact sums"
-        | "exact sums of codes"
-        | "close products"
-        | "defined distances" => COUNT,
+        "limits that are reached" | "exact sums" | "exact sums of codes" | "defined distances" => {
+            COUNT
+        }
         _ => ROWS,
     }
 }
@@ -159,7 +157,7 @@ pub fn workload(name: &str, simd: Simd) -> Box<dyn FnMut()> {
         }
         "exact sums of codes" => sums_of_codes(simd),
         "close products" => {
-            let mut found = vec![0.0; COUNT];
+            let mut found = [0.0; ROWS];
             Box::new(move || {
                 let rows = black_box(&values).chunks_exact(WIDTH);
                 for (found, row) in found.iter_mut().zip(rows) {
