@@ -111,8 +111,8 @@ impl CodedSums {
             sums: Lines::zeros(k * stride),
             common,
         };
-        for (column, (&mean, &common)) in data.center.iter().zip(&values).enumerate() {
-            let Span { finest, least, most } = spans[column];
+        let columns = spans.iter().zip(data.center.iter().zip(&values));
+        for (column, (&Span { finest, least, most }, (&mean, &common))) in columns.enumerate() {
             let last = if finest < f32::INFINITY { last_place(finest) } else { 0 };
             // Neither this nor its inverse leaves what binary32 has.
             if !(-100..=100).contains(&last) {

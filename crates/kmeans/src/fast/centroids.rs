@@ -28,6 +28,8 @@ pub(super) struct Centroids {
     /// `m·v` of each, and at least `|m|`, both with `m` as it is.
     pub(super) center_products: Vec<f64>,
     pub(super) center_norm: f64,
+    /// At least the largest `|v|`.
+    pub(super) largest: f64,
     /// Of each group of lanes.
     pub(super) sizes: Vec<Sizes>,
     /// Leading coordinates, `[group][front][16]`.
@@ -45,15 +47,18 @@ pub(super) struct Sizes {
 }
 
 impl Centroids {
-    pub(super) fn new(index: &IndexView<'_>, k: usize) -> Self {
+    /// `k` of them, of rows that are `data`.
+    pub(super) fn new(data: Data<'_>, index: &IndexView<'_>, k: usize) -> Self {
         let (d, front) = (index.layout.d, index.layout.widths[0]);
+        let square: f64 = data.center.iter().map(|m| m * m).sum();
         Self {
             k,
             lanes: k.next_multiple_of(LANES),
             front,
             scaled: vec![0.0; k * d],
             center_products: vec![0.0; k],
-            center_norm: 0.0,
+            center_norm: square.sqrt() * (1.0 + 1e-9),
+            largest: 0.0,
             sizes: vec![Sizes::default(); k.div_ceil(LANES)],
             heads: vec![[0.0; LANES]; k.div_ceil(LANES) * front],
         }
@@ -73,7 +78,6 @@ impl Centroids {
     ) -> bool {
         let d = index.layout.d;
         let center = &data.center[..d];
-        self.center_norm = center.iter().map(|m| m * m).sum::<f64>().sqrt() * (1.0 + 1e-9);
         let own = self.scaled.chunks_exact_mut(d).zip(centroids.chunks_exact(data.rows.stride()));
         for (j, (scaled, centroid)) in own.enumerate() {
             let (square, product) = scale(simd, &centroid[..d], center, index.unit, scaled);
@@ -86,6 +90,7 @@ impl Centroids {
         if !self.sizes.iter().all(|sizes| sizes.norms.iter().all(|&norm| norm <= USABLE)) {
             return false;
         }
+        self.largest = self.sizes.iter().flat_map(|sizes| sizes.norms).fold(0.0, f64::max);
         product.set(simd, index, &self.scaled, whole);
         for (group, heads) in self.heads.chunks_exact_mut(self.front).enumerate() {
             heads.copy_from_slice(&product.group(group)[..self.front]);
@@ -101,11 +106,6 @@ impl Centroids {
     pub(super) fn scaled(&self, j: usize) -> (&[f32], f64) {
         let d = self.scaled.len() / self.k;
         (&self.scaled[j * d..][..d], self.sizes[j / LANES].squares[j % LANES])
-    }
-
-    /// At least the largest `|v|`.
-    pub(super) fn largest(&self) -> f64 {
-        self.sizes.iter().flat_map(|sizes| sizes.norms).fold(0.0, f64::max)
     }
 
     /// At least how far each of them is from the same one of `others`, for each group of lanes.

@@ -56,7 +56,7 @@ impl Close {
             self.scores.push(square - 2.0 * product);
         }
         let d = centroids.scaled(0).0.len();
-        let (norm, largest) = (f64::from(norm), centroids.largest());
+        let (norm, largest) = (f64::from(norm), centroids.largest);
         let roundings = (d / (SIDES * LANES) + 9) as f64 / f64::from(1 << 24);
         let length = norm + centroids.center_norm * unit;
         let lost = d as f64 * f64::from(f32::MIN_POSITIVE) * (unit + length) + TINY;

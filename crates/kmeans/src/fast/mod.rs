@@ -166,7 +166,7 @@ impl State {
             travel: Travel::new(unit, k, data.rows.stride()),
             limits: vec![Limit::NONE; n],
             // A single centroid needs no telling apart.
-            stages: index.filter(|_| k > 1).map(|index| Stages::new(simd, index, k)),
+            stages: index.filter(|_| k > 1).map(|index| Stages::new(simd, data, index, k)),
             visits: Vec::with_capacity(BLOCK),
             found: Vec::new(),
             is_first: true,

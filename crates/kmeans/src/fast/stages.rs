@@ -9,6 +9,7 @@ use super::planes::{Depth, Planes};
 use super::product::Product;
 use super::weigh::{Batch, Kept, MovedProducts, Tile, by_anchors, by_planes};
 use super::{Look, Room, Settled};
+use crate::data::Data;
 use crate::index::IndexView;
 use crate::lloyd::Counters;
 use crate::simd::{Simd, prefetch};
@@ -74,8 +75,8 @@ pub(super) struct Task<'t, 's> {
 }
 
 impl Stages {
-    pub(super) fn new(simd: Simd, index: &IndexView<'_>, k: usize) -> Self {
-        let centroids = Centroids::new(index, k);
+    pub(super) fn new(simd: Simd, data: Data<'_>, index: &IndexView<'_>, k: usize) -> Self {
+        let centroids = Centroids::new(data, index, k);
         let lanes = centroids.lanes;
         Self {
             product: Product::new(simd, index, k),

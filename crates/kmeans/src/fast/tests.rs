@@ -410,7 +410,7 @@ proptest! {
                         .collect::<Vec<_>>()
                 })
                 .collect();
-            let mut moving = Centroids::new(&index, k);
+            let mut moving = Centroids::new(data, &index, k);
             let mut product = Product::new(simd, &index, k);
             let mut planes = Planes::new(&index, k);
             let mut anchors = Anchors::new(&index, moving.lanes).expect("the problem is wide");
@@ -454,38 +454,38 @@ proptest! {
                 anchors.sort(&all, &mut sorted);
                 let mut known = 0;
                 for (slot, places) in sorted.batches() {
-                        let rows = &sorted.rows[places];
-                        known += rows.len();
-                        let table = anchors.table(slot);
-                        moved.take(simd, &index, rows);
-                        moved.multiply(simd, table);
-                        let kept = Kept { anchors: &anchors, table, moved: &moved };
-                        by_anchors(simd, simd, &index, &kept, rows, &all, &mut ranges);
-                        let found = check(rows, &ranges, "anchors");
-                        for (i, &row) in rows.iter().enumerate().filter(|&(_, &row)| way(row) == 0) {
-                            let best = found.best[i];
-                            let most = ranges.most(i, best);
-                            let mut lows: Vec<f32> =
-                                ranges.low_of_rows.iter().flat_map(|low| low[i]).collect();
-                            let others = contenders_of(&lows[..k], best, most, &mut close.labels);
-                            let facts = index.facts(row as usize);
-                            let values = data.rows.row(RowIndex::new(row as usize));
-                            let unit = index.unit;
-                            close.measure(simd, &moving, unit, values, facts.norm);
-                            assert_close(&close, others, k, facts, |j| square(row, j));
-                            let fits = close.scores.iter().all(|score| score.is_finite());
-                            if iteration % 2 == 0 || !fits {
-                                let distances: Vec<f64> = close
-                                    .labels
-                                    .iter()
-                                    .map(|&j| square(row, j as usize) / unit / unit)
-                                    .collect();
-                                close.define(&distances, unit, facts.norm);
-                            }
-                            close.lower(&mut lows[..k], most, best);
-                            let least = lows[..k].iter().copied().fold(f32::INFINITY, f32::min);
-                            anchors.keep_close(simd, row, facts, (&lows, least), &close);
+                    let rows = &sorted.rows[places];
+                    known += rows.len();
+                    let table = anchors.table(slot);
+                    moved.take(simd, &index, rows);
+                    moved.multiply(simd, table);
+                    let kept = Kept { anchors: &anchors, table, moved: &moved };
+                    by_anchors(simd, simd, &index, &kept, rows, &all, &mut ranges);
+                    let found = check(rows, &ranges, "anchors");
+                    for (i, &row) in rows.iter().enumerate().filter(|&(_, &row)| way(row) == 0) {
+                        let best = found.best[i];
+                        let most = ranges.most(i, best);
+                        let mut lows: Vec<f32> =
+                            ranges.low_of_rows.iter().flat_map(|low| low[i]).collect();
+                        let others = contenders_of(&lows[..k], best, most, &mut close.labels);
+                        let facts = index.facts(row as usize);
+                        let values = data.rows.row(RowIndex::new(row as usize));
+                        let unit = index.unit;
+                        close.measure(simd, &moving, unit, values, facts.norm);
+                        assert_close(&close, others, k, facts, |j| square(row, j));
+                        let fits = close.scores.iter().all(|score| score.is_finite());
+                        if iteration % 2 == 0 || !fits {
+                            let distances: Vec<f64> = close
+                                .labels
+                                .iter()
+                                .map(|&j| square(row, j as usize) / unit / unit)
+                                .collect();
+                            close.define(&distances, unit, facts.norm);
                         }
+                        close.lower(&mut lows[..k], most, best);
+                        let least = lows[..k].iter().copied().fold(f32::INFINITY, f32::min);
+                        anchors.keep_close(simd, row, facts, (&lows, least), &close);
+                    }
                 }
                 assert_eq!(known, n, "every row is known or not");
                 for rows in all.chunks(ROWS) {

@@ -143,7 +143,8 @@ pub(crate) fn engine(scan: &Scan) -> Markup {
                     "A row is visited in an iteration where bounds do not decide it. The shares are of "
                     "visited rows: those that scores kept from an earlier iteration decide, those that "
                     "a look at their bytes in the index does, or a closer one at more of them or at "
-                    "values, and those that take the definition. All of it is about time: the results are the same without."
+                    "values, and those that take the definition. All of it is about time: the results "
+                    "are the same without."
                 }
                 (table(scan, "What the engine looked at", &columns))
             }

@@ -35,7 +35,7 @@ impl<'a> Round<'a> {
         centroids: &[f64],
     ) -> Self {
         let lanes = centroids.len() / data.rows.stride();
-        let mut whole = Centroids::new(index, lanes);
+        let mut whole = Centroids::new(data, index, lanes);
         let mut product = Product::new(simd, index, lanes);
         let usable = whole.set(simd, index, data, centroids, true, &mut product);
         assert!(usable, "rows are at most one unit from the mean");
