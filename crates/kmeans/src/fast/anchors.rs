@@ -45,6 +45,7 @@ use crate::lines::{Line, Lines};
 use crate::simd::{LINE, Simd, prefetch};
 use std::iter;
 use std::ops::Range;
+use std::slice;
 
 /// Iterations that anchors can be of at a time, at most.
 const SLOTS: usize = 96;
@@ -230,10 +231,16 @@ impl Anchors {
         Record(bytemuck::cast_slice(&self.records[row as usize * self.of_row..][..self.of_row]))
     }
 
-    /// Asks for what is known of `row` to be in the cache soon.
-    #[inline]
-    pub(super) fn prefetch(&self, row: u32) {
-        prefetch(&self.records[row as usize * self.of_row..][..self.of_row]);
+    /// Asks for what is known of `rows` to be in the cache soon.
+    pub(super) fn prefetch(&self, rows: &[u32]) {
+        for &row in rows {
+            // As so often; a loop would take longer.
+            if self.of_row == 1 {
+                prefetch(slice::from_ref(&self.records[row as usize]));
+            } else {
+                prefetch(&self.records[row as usize * self.of_row..][..self.of_row]);
+            }
+        }
     }
 
     /// Keeps scores of `row` in this iteration: the `ranges` that were found of it, as row `i` of them,

@@ -56,7 +56,7 @@ pub(super) struct Limit {
 }
 
 /// The last bits of [`Limit::near`].
-const RUNNER_UP: u32 = 0xff;
+pub(super) const RUNNER_UP: u32 = 0xff;
 
 impl Limit {
     /// Of a row that has to be looked at in any case: what is below 0 is reached.
@@ -64,9 +64,7 @@ impl Limit {
 
     /// What follows from leads of a row, and sums of movements at the time of the look. Without leads above
     /// 0, it has to be looked at in the next iteration.
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
-    fn new(lead: Lead, own: f32, runner_up: f32, travelled: f32) -> Self {
+    pub(super) fn new(lead: Lead, own: f32, runner_up: f32, travelled: f32) -> Self {
         let has_room = lead.runner_up <= RUNNER_UP;
         let lower = if lead.near < lead.rest { lead.near } else { lead.rest };
         let rest = if has_room { lead.rest } else { lower };
@@ -178,7 +176,7 @@ impl Travel {
     /// The limits of rows that `verdicts` decide.
     pub(super) fn limits(&self, simd: Simd, verdicts: &Verdicts) -> [Limit; ROWS] {
         let mut limits = [Limit::NONE; ROWS];
-        limits_of(simd, &self.sums(), verdicts, &mut limits);
+        kernel::limits(simd, &self.sums(), verdicts, &mut limits);
         limits
     }
 
@@ -193,31 +191,6 @@ impl Travel {
     ) {
         let first = rows.start as u32;
         kernel::reached(simd, &self.sums(), &limits[rows], labels, first, found);
-    }
-}
-
-multiversion! {
-    /// The limits of rows that `verdicts` decide.
-    fn limits_of = limits_body(
-        sums: &kernel::Sums<'_>, verdicts: &Verdicts, limits: &mut [Limit; ROWS],
-    )
-}
-
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
-fn limits_body<const B: usize>(
-    sums: &kernel::Sums<'_>,
-    verdicts: &Verdicts,
-    limits: &mut [Limit; ROWS],
-) {
-    let (mut own, mut runner_up, mut travelled) = ([0.0; ROWS], [0.0; ROWS], [0.0; ROWS]);
-    for row in 0..ROWS {
-        let [best, next] = [verdicts.best[row], verdicts.runner_up[row]].map(|j| j as usize);
-        (own[row], travelled[row]) = (sums.own[best], sums.travelled[best]);
-        runner_up[row] = sums.own[next];
-    }
-    for (row, limit) in limits.iter_mut().enumerate() {
-        *limit = Limit::new(verdicts.lead(row), own[row], runner_up[row], travelled[row]);
     }
 }
 
@@ -274,8 +247,7 @@ mod tests {
 
     #[test]
     fn limits_of_many_rows_are_those_of_each() {
-        let k = 300;
-        for simd in available() {
+        for (simd, k) in available().flat_map(|simd| [(simd, 300), (simd, 13)]) {
             let mut travel = Travel::new(1.0, k, LANES);
             let mut centroids = vec![0.0; k * LANES];
             travel.advance(simd, &centroids);
@@ -286,7 +258,7 @@ mod tests {
                 best: std::array::from_fn(|row| (row * 7 % k) as u32),
                 runner_up: std::array::from_fn(|row| (row * 31 % k) as u32),
                 near: std::array::from_fn(|row| row as f32 / 3.0 - 1.0),
-                rest: std::array::from_fn(|row| row as f32 / 2.0 - 1.0),
+                rest: std::array::from_fn(|row| 3.0 - row as f32 / 3.0),
                 ..Verdicts::default()
             };
             let expected: [Limit; ROWS] =

@@ -114,8 +114,10 @@ impl Verdicts {
 pub(super) fn lead(margin: f32, distance: f32) -> f32 {
     let margin = if margin < MOST { margin } else { MOST };
     let other = (distance * distance + margin).sqrt();
-    // The definition's rounding, for `bounds`, is the last term.
-    margin / (other + distance) * (1.0 - 1e-5) - 1e-9 * distance
+    // `other` has passed three roundings, of less than 2^-23 of it together: so much of the lead is within
+    // 1e-5 of that, and so much of `distance` within 2e-7. The definition's rounding, for `bounds`, is below
+    // 1e-9 of it.
+    (other - distance) * (1.0 - 1e-5) - 2.1e-7 * distance
 }
 
 impl Ranges {
@@ -206,4 +208,28 @@ fn judge_body<const B: usize>(ranges: &Ranges, verdicts: &mut Verdicts) {
         rest[row] = lead(third[row] - most, distances[row]);
     }
     *verdicts = Verdicts { best, margin: margins, distance: distances, near, runner_up, rest };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Neither small leads of far rows nor large ones of near rows are above what they are.
+    #[test]
+    fn leads_are_no_longer_than_distances_differ() {
+        let mut close = 0;
+        for step in 0..4000 {
+            let distance = 10.0_f32.powf((step % 61) as f32 / 10.0 - 3.0);
+            let margin = distance * distance * 10.0_f32.powf((step / 61) as f32 / 4.0 - 8.0);
+            let (exact_distance, exact_margin) = (f64::from(distance), f64::from(margin));
+            let other = (exact_distance * exact_distance + exact_margin).sqrt();
+            let exact = exact_margin / (other + exact_distance);
+            let found = f64::from(lead(margin, distance));
+            assert!(found <= exact - 1e-9 * exact_distance, "{margin} {distance}: {found} {exact}");
+            let lost = 1.1e-5 * exact + 6e-7 * exact_distance;
+            assert!(found >= exact - lost, "{margin} {distance}: {found} {exact}");
+            close += usize::from(found > 0.0);
+        }
+        assert!(close > 3000, "{close}");
+    }
 }

@@ -43,6 +43,7 @@ use crate::lloyd::{Assign, Clusters, Counters};
 use crate::rows::RowIndex;
 use crate::simd::{Simd, prefetch};
 use bounds::{Lead, Limit, Travel};
+use judge::Verdicts;
 use stages::{Stages, Task};
 use std::slice;
 
@@ -193,6 +194,20 @@ impl Settled<'_> {
     #[inline]
     fn label(&self, row: u32) -> u32 {
         self.labels[row as usize - self.start]
+    }
+
+    /// Settles those of up to [`ROWS`] rows that `verdicts` decide: the bits that are set in what is returned.
+    fn settle_all(&mut self, simd: Simd, rows: &[u32], verdicts: &Verdicts) -> u32 {
+        let limits = self.travel.limits(simd, verdicts);
+        let mut are_settled = 0;
+        let found = verdicts.best.iter().zip(&verdicts.margin).zip(limits);
+        for (i, (&row, ((&best, &margin), limit))) in rows.iter().zip(found).enumerate() {
+            if margin > 0.0 {
+                self.settle(row, best, limit);
+                are_settled |= 1 << i;
+            }
+        }
+        are_settled
     }
 
     /// `row` belongs to `to`, up to this limit.

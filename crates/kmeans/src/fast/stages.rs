@@ -178,28 +178,26 @@ impl Stages {
             let (rows, next) = (rows_of(batch(2)), rows_of(batches.get(at + 2)));
             for &row in next.iter().skip(rows.len()) {
                 prefetch(index.leading(row as usize));
-                anchors.prefetch(row);
             }
+            anchors.prefetch(next);
             let Some((slot, _)) = batch(2) else { continue };
             let moved = &moved[(at - 2) % STEPS];
             let kept = Kept { anchors, table: anchors.table(*slot), moved };
             by_anchors(simd, simd, index, &kept, rows, next, ranges);
             judge(simd, ranges, verdicts);
-            let limits = settled.travel.limits(simd, verdicts);
+            let are_settled = settled.settle_all(simd, rows, verdicts);
             for (i, &row) in rows.iter().enumerate() {
-                if let Some(&next) = next.get(i) {
-                    anchors.prefetch(next);
+                if are_settled >> i & 1 == 1 {
+                    continue;
                 }
-                if verdicts.margin[i] > 0.0 {
-                    settled.settle(row, verdicts.best[i], limits[i]);
-                    counters.by_anchor += 1;
-                } else if self.whole {
+                if self.whole {
                     open.push(row);
                 } else {
                     pending.push(ranges, verdicts, i, row);
                     look.prefetch(index, row);
                 }
             }
+            counters.by_anchor += u64::from(are_settled.count_ones());
         }
         // Those that follow each other are looked at in place.
         open.sort_unstable();
@@ -229,13 +227,12 @@ impl Stages {
             let batch = Batch { rows, nearest: &nearest[..rows.len()], next };
             by_planes(look.simd, look.simd, index, planes, depth, &batch, tile, ranges);
             judge(look.simd, ranges, verdicts);
-            let limits = settled.travel.limits(look.simd, verdicts);
+            let are_settled = settled.settle_all(look.simd, rows, verdicts);
             for (i, &row) in rows.iter().enumerate() {
-                let best = verdicts.best[i];
                 if i % 4 == 0 {
                     kernel::stay_awake(look.simd);
                 }
-                if verdicts.margin[i] <= 0.0 {
+                if are_settled >> i & 1 == 0 {
                     if depth == Depth::Fine {
                         pending.push(ranges, verdicts, i, row);
                         look.prefetch(index, row);
@@ -245,14 +242,14 @@ impl Stages {
                     }
                     continue;
                 }
-                settled.settle(row, best, limits[i]);
-                counters.by_level[usize::from(depth == Depth::Fine)] += 1;
                 // First centroids move too far for what is found of them to be of any use.
                 if let Some(anchors) = anchors.as_mut().filter(|_| !settled.is_first) {
                     let facts = index.facts(row as usize);
-                    anchors.keep(look.simd, row, facts, ranges, i, best);
+                    anchors.keep(look.simd, row, facts, ranges, i, verdicts.best[i]);
                 }
             }
+            let level = usize::from(depth == Depth::Fine);
+            counters.by_level[level] += u64::from(are_settled.count_ones());
         }
         open.truncate(left);
     }

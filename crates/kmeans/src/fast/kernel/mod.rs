@@ -15,6 +15,7 @@ mod amx;
 mod x86;
 
 use super::bounds::Limit;
+use super::judge::Verdicts;
 use super::movements::Movements;
 use super::planes::{GroupView, Parts, PerLevel};
 use super::record::Numbers;
@@ -414,6 +415,21 @@ fn transpose_portable(square: &[Lanes; LANES], turned: &mut [Lanes; LANES]) {
 pub(super) struct Sums<'a> {
     pub(super) own: &'a [f32],
     pub(super) travelled: &'a [f32],
+}
+
+/// The limits of rows that `verdicts` decide.
+#[inline]
+pub(super) fn limits(simd: Simd, sums: &Sums<'_>, verdicts: &Verdicts, limits: &mut [Limit; ROWS]) {
+    #[cfg(target_arch = "x86_64")]
+    if simd.level() >= SimdLevel::Avx512 && sums.own.len() == LANES {
+        return x86::limits(sums, verdicts, limits);
+    }
+    let _ = simd;
+    for (row, limit) in limits.iter_mut().enumerate() {
+        let [best, next] = [verdicts.best[row], verdicts.runner_up[row]].map(|j| j as usize);
+        let (own, travelled) = (sums.own[best], sums.travelled[best]);
+        *limit = Limit::new(verdicts.lead(row), own, sums.own[next], travelled);
+    }
 }
 
 /// Appends to `found` the rows, counted from `first`, of these labels that have reached their limits.

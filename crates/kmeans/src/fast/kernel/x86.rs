@@ -1,7 +1,8 @@
 //! What [`super`] does, in x86-64's own instructions.
 #![expect(unsafe_code, reason = "explicit vector instructions")]
 
-use super::super::bounds::Limit;
+use super::super::bounds::{Limit, RUNNER_UP};
+use super::super::judge::Verdicts;
 use super::super::movements::Movements;
 use super::super::planes::{Parts, PerLevel};
 use super::super::record::Numbers;
@@ -12,15 +13,16 @@ use crate::simd::LINE;
 use std::arch::x86_64::{
     __m512, __m512i, _CMP_GT_OQ, _mm_loadu_si128, _mm_set1_epi32, _mm_setr_epi8, _mm256_add_epi32,
     _mm256_cvtepi8_epi16, _mm256_cvtepu8_epi16, _mm256_madd_epi16, _mm256_setzero_si256,
-    _mm256_storeu_si256, _mm512_add_epi32, _mm512_add_ps, _mm512_broadcast_i32x4, _mm512_castpd_ps,
-    _mm512_castps_pd as pairs, _mm512_castps_si512, _mm512_castsi512_ps, _mm512_cmp_ps_mask,
-    _mm512_cvtepi32_ps, _mm512_dpbusd_epi32, _mm512_loadu_ps, _mm512_loadu_si512,
+    _mm256_storeu_si256, _mm512_add_epi32, _mm512_add_ps, _mm512_andnot_epi32,
+    _mm512_broadcast_i32x4, _mm512_castpd_ps, _mm512_castps_pd as pairs, _mm512_castps_si512,
+    _mm512_castsi512_ps, _mm512_cmp_ps_mask, _mm512_cmpgt_epi32_mask, _mm512_cvtepi32_ps,
+    _mm512_dpbusd_epi32, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mask_mov_epi32,
     _mm512_mask_mov_ps, _mm512_mask_storeu_epi32, _mm512_maskz_compress_epi32, _mm512_mul_ps,
-    _mm512_or_epi32, _mm512_permutex2var_ps, _mm512_permutexvar_epi32, _mm512_permutexvar_ps,
-    _mm512_set1_epi32, _mm512_set1_ps, _mm512_setr_epi32, _mm512_setzero_ps, _mm512_setzero_si512,
-    _mm512_shuffle_epi8, _mm512_shuffle_f32x4, _mm512_storeu_ps, _mm512_storeu_si512,
-    _mm512_sub_ps, _mm512_testn_epi32_mask, _mm512_unpackhi_pd, _mm512_unpackhi_ps,
-    _mm512_unpacklo_pd, _mm512_unpacklo_ps,
+    _mm512_or_epi32, _mm512_permutex2var_epi32, _mm512_permutex2var_ps, _mm512_permutexvar_epi32,
+    _mm512_permutexvar_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setr_epi32, _mm512_setzero_ps,
+    _mm512_setzero_si512, _mm512_shuffle_epi8, _mm512_shuffle_f32x4, _mm512_storeu_ps,
+    _mm512_storeu_si512, _mm512_sub_epi32, _mm512_sub_ps, _mm512_testn_epi32_mask,
+    _mm512_unpackhi_pd, _mm512_unpackhi_ps, _mm512_unpacklo_pd, _mm512_unpacklo_ps,
 };
 
 /// The caller holds a token of AVX-512, and has checked that rows have as many lines as groups.
@@ -291,6 +293,51 @@ fn turn(square: &[Lanes; LANES], turned: &mut [Lanes; LANES]) {
             // SAFETY: as above.
             unsafe { _mm512_storeu_ps(turned[4 * quarter + m].as_mut_ptr(), values) };
         }
+    }
+}
+
+/// The caller holds a token of AVX-512, and there is one group of sums.
+#[inline]
+pub(super) fn limits(sums: &Sums<'_>, verdicts: &Verdicts, limits: &mut [Limit; ROWS]) {
+    // SAFETY: the token stands for AVX-512 F.
+    unsafe { limits_512(sums, verdicts, limits) }
+}
+
+/// [`Limit::new`], of a runner-up that there is room for.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn limits_512(sums: &Sums<'_>, verdicts: &Verdicts, limits: &mut [Limit; ROWS]) {
+    let (own, travelled) = (load(sums.own), load(sums.travelled));
+    let (best, runner_up) = (load_integers(&verdicts.best), load_integers(&verdicts.runner_up));
+    let (near, rest) = (load(&verdicts.near), load(&verdicts.rest));
+    let both =
+        _mm512_add_ps(_mm512_permutexvar_ps(best, own), _mm512_permutexvar_ps(runner_up, own));
+    let rounded_down = _mm512_set1_ps(1.0 - 5e-7);
+    let limit = _mm512_mul_ps(_mm512_add_ps(near, both), rounded_down);
+    let last = _mm512_set1_epi32(RUNNER_UP.cast_signed());
+    let bits = _mm512_andnot_epi32(last, _mm512_castps_si512(limit));
+    let none = _mm512_setzero_ps();
+    let leads = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(near, none)
+        & _mm512_cmp_ps_mask::<_CMP_GT_OQ>(rest, none)
+        & _mm512_cmpgt_epi32_mask(bits, last);
+    let bits = _mm512_or_epi32(
+        _mm512_sub_epi32(bits, _mm512_set1_epi32(RUNNER_UP.cast_signed() + 1)),
+        runner_up,
+    );
+    let bits = _mm512_mask_mov_epi32(_mm512_set1_epi32(i32::MIN), leads, bits);
+    let rest = _mm512_add_ps(rest, _mm512_permutexvar_ps(best, travelled));
+    let rest = _mm512_castps_si512(_mm512_mul_ps(rest, rounded_down));
+    let numbers: &mut [[u32; LANES]] = bytemuck::cast_slice_mut(limits);
+    let [front, back] = [0, LANES as i32 / 2].map(|first| {
+        let pair = |i: i32| (first + i, LANES as i32 + first + i);
+        let [(a, b), (c, d), (e, f), (g, h)] = [pair(0), pair(1), pair(2), pair(3)];
+        let [(i, j), (k, l), (m, n), (o, p)] = [pair(4), pair(5), pair(6), pair(7)];
+        _mm512_setr_epi32(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p)
+    });
+    for (numbers, places) in numbers.iter_mut().zip([front, back]) {
+        let both = _mm512_permutex2var_epi32(bits, places, rest);
+        // SAFETY: 16 numbers are 64 bytes, and no alignment is asked for.
+        unsafe { _mm512_storeu_si512(numbers.as_mut_ptr().cast(), both) };
     }
 }
 
