@@ -218,17 +218,16 @@ fn exchange_body<const B: usize>(sums: &mut CodedSums, coded: &CodedRows<'_>, ch
     let stride = common.len();
     let columns = coded.columns();
     let sum = |j: u32| j as usize * stride..(j as usize + 1) * stride;
-    let mut nowhere: Lines<i64> = Lines::zeros(stride);
     for (at, &Change { row, from, to }) in changes.iter().enumerate() {
         if let Some(next) = changes.get(at + AHEAD) {
             prefetch(coded.codes(next.row as usize));
         }
-        let (to, from) = if from == Change::NOWHERE {
-            (&mut sums[sum(to)], &mut nowhere[..])
+        let (to, mut from) = if from == Change::NOWHERE {
+            (&mut sums[sum(to)], None)
         } else {
             let [to, from] =
                 sums.get_disjoint_mut([sum(to), sum(from)]).expect("a row goes elsewhere");
-            (to, from)
+            (to, Some(from))
         };
         let codes = coded.codes(row as usize);
         for first in (0..stride).step_by(GROUPS * GROUP) {
@@ -241,8 +240,10 @@ fn exchange_body<const B: usize>(sums: &mut CodedSums, coded: &CodedRows<'_>, ch
                 columns.map(|numbers| &numbers[place.clone()].as_chunks::<GROUP>().0[..count]);
             let scales = &scales[place.clone()].as_chunks::<GROUP>().0[..count];
             let offsets = &offsets[place.clone()].as_chunks::<GROUP>().0[..count];
-            let [to, from] = [&mut *to, &mut *from]
-                .map(|sum| &mut sum[place.clone()].as_chunks_mut::<GROUP>().0[..count]);
+            let to = &mut to[place.clone()].as_chunks_mut::<GROUP>().0[..count];
+            let mut from = from
+                .as_mut()
+                .map(|from| &mut from[place.clone()].as_chunks_mut::<GROUP>().0[..count]);
             let mut different = different(codes, common);
             while different != 0 {
                 let group = different.trailing_zeros() as usize;
@@ -259,7 +260,9 @@ fn exchange_body<const B: usize>(sums: &mut CodedSums, coded: &CodedRows<'_>, ch
                     converted.to_bits().cast_signed() - offsets[i]
                 });
                 to[group] = array::from_fn(|i| to[group][i] + differences[i]);
-                from[group] = array::from_fn(|i| from[group][i] - differences[i]);
+                if let Some(from) = &mut from {
+                    from[group] = array::from_fn(|i| from[group][i] - differences[i]);
+                }
             }
         }
     }

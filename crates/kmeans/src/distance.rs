@@ -6,8 +6,9 @@
 //! work between distances but never inside one.
 
 use crate::coded::CodedRows;
+use crate::exchange::AHEAD;
 use crate::rows::{LANES, RowIndex, Rows};
-use crate::simd::multiversion;
+use crate::simd::{multiversion, prefetch};
 
 /// A distance together with the centroid that it belongs to.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -296,6 +297,9 @@ fn to_own_coded_body<const B: usize>(
     let stride = coded.codes(first).len();
     let mut row = vec![0.0; stride];
     for ((place, &label), distance) in (first..).zip(labels).zip(distances) {
+        if place + AHEAD < coded.n() {
+            prefetch(coded.codes(place + AHEAD));
+        }
         coded.decode(coded.codes(place), &mut row);
         *distance = squared_distance(&row, &centroids[label as usize * stride..][..stride]);
     }
