@@ -21,9 +21,9 @@ pub(super) struct Gain {
 }
 
 impl Intervals {
-    /// Of `n` rows, of which all scores are `score`.
-    pub(super) fn all(n: usize, score: f32) -> Self {
-        Self { low: vec![score; n], high: vec![score; n] }
+    /// Of `n` rows, all of which are to be [taken](take_range).
+    pub(super) fn new(n: usize) -> Self {
+        Self { low: vec![0.0; n], high: vec![0.0; n] }
     }
 
     /// The score of `row` is also between these.

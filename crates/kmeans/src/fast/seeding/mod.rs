@@ -98,7 +98,7 @@ struct Seeder<'a> {
     centroids: Vec<f64>,
     /// At least the potential, in units².
     potential: f64,
-    /// Every row's interval of the score of the nearest chosen row, infinite at first.
+    /// Every row's interval of the score of the nearest chosen row, from the first look on.
     nearest: Intervals,
     /// Which of the chosen rows that is, where their intervals tell.
     labels: Vec<u32>,
@@ -126,7 +126,7 @@ impl<'a> Seeder<'a> {
             chosen: vec![first],
             centroids: as_centroid(data, first),
             potential: 2.0 * (spread + n as f64) * (1.0 + 1e-9),
-            nearest: Intervals::all(n, f32::INFINITY),
+            nearest: Intervals::new(n),
             labels: vec![0; n],
             candidates: Vec::new(),
             defined: None,
@@ -280,8 +280,7 @@ impl<'a> Seeder<'a> {
             if candidates[..known].iter().any(|candidate| candidate.row == row) {
                 continue;
             }
-            let scores =
-                spare.pop().map_or_else(|| Intervals::all(n, f32::INFINITY), |spare| spare.scores);
+            let scores = spare.pop().map_or_else(|| Intervals::new(n), |spare| spare.scores);
             candidates.push(Candidate { row, scores });
             centroids.extend(as_centroid(self.data, row));
         }
