@@ -179,7 +179,7 @@ impl Observer for Progress<'_> {
     fn seeded(&mut self, init_rows: &[RowIndex]) {
         info!(
             init_rows = ?init_rows.iter().map(|row| row.0).collect::<Vec<_>>(),
-            private_bytes = memory().private_bytes,
+            private_bytes = private_bytes(),
             "seeded"
         );
         // One span ends before the next begins.
@@ -194,7 +194,7 @@ impl Observer for Progress<'_> {
         // Asking the system takes as long as an iteration over little data, and hardly anything is
         // allocated after the first.
         let is_due = number == 1 || number >= 16 && number.is_power_of_two();
-        let private_bytes = is_due.then(|| memory().private_bytes);
+        let private_bytes = is_due.then(private_bytes);
         if number == 1 {
             self.private_bytes = private_bytes.unwrap_or(0);
         }
@@ -231,17 +231,20 @@ fn usage(started: Instant) -> Usage {
     Usage {
         wall_s: started.elapsed().as_secs_f64(),
         cpu_s: cpu.tv_sec as f64 + cpu.tv_nsec as f64 * 1e-9,
-        ..memory()
+        peak_rss_bytes: peak_rss_bytes(),
+        ..Usage::default()
     }
 }
 
-/// The memory fields of [`Usage`]; zeros where /proc cannot be read.
-fn memory() -> Usage {
-    let status = procfs::process::Process::myself().and_then(|process| process.status()).ok();
-    let bytes = |kilobytes: Option<u64>| kilobytes.unwrap_or(0) * 1024;
-    Usage {
-        peak_rss_bytes: bytes(status.as_ref().and_then(|status| status.vmhwm)),
-        private_bytes: bytes(status.as_ref().and_then(|status| status.rssanon)),
-        ..Usage::default()
-    }
+/// The most memory that this process has had; 0 where /proc cannot be read.
+fn peak_rss_bytes() -> u64 {
+    let status = procfs::process::Process::myself().and_then(|process| process.status());
+    status.ok().and_then(|status| status.vmhwm).unwrap_or(0) * 1024
+}
+
+/// The memory that is this process' own; 0 where /proc cannot be read. Unlike what has more to tell, this
+/// takes the system no time to speak of.
+fn private_bytes() -> u64 {
+    let pages = procfs::process::Process::myself().and_then(|process| process.statm());
+    pages.map_or(0, |pages| pages.resident.saturating_sub(pages.shared) * procfs::page_size())
 }
