@@ -51,47 +51,49 @@ pub(super) struct Limit {
     /// The bits of what its own centroid and the runner-up may move, rounded down so that the last eight
     /// have room for the number of the runner-up.
     near: u32,
-    /// What its own and the fastest other may move.
-    rest: f32,
+    /// Those of what its own and the fastest other may move, with room for the number of its own.
+    rest: u32,
 }
 
-/// The last bits of [`Limit::near`].
-pub(super) const RUNNER_UP: u32 = 0xff;
+/// The last bits of both, which a number of a centroid may have room in.
+pub(super) const NUMBER: u32 = 0xff;
 
 impl Limit {
     /// Of a row that has to be looked at in any case: what is below 0 is reached.
-    pub(super) const NONE: Self = Self { near: 1 << 31, rest: 0.0 };
+    pub(super) const NONE: Self = Self { near: 1 << 31, rest: 0 };
 
     /// What follows from leads of a row, and sums of movements at the time of the look. Without leads above
     /// 0, it has to be looked at in the next iteration.
-    pub(super) fn new(lead: Lead, own: f32, runner_up: f32, travelled: f32) -> Self {
-        let has_room = lead.runner_up <= RUNNER_UP;
+    pub(super) fn new(lead: Lead, label: u32, own: f32, runner_up: f32, travelled: f32) -> Self {
+        let has_room = lead.runner_up <= NUMBER;
         let lower = if lead.near < lead.rest { lead.near } else { lead.rest };
         let rest = if has_room { lead.rest } else { lower };
         // Numbers rounded up by 2^-23, two sums of them, and the scan's one: below 5e-7 together,
         // as none is negative.
         let near = (lead.near + (own + runner_up)) * (1.0 - 5e-7);
         let near = if has_room { near } else { f32::INFINITY };
-        // Numbers above 0 are in the order of their bits, and this one is below `near` with any last ones.
-        let bits = near.to_bits() & !RUNNER_UP;
-        let leads = lead.near > 0.0 && lead.rest > 0.0 && bits > RUNNER_UP;
-        let bits = bits.wrapping_sub(RUNNER_UP + 1) | (lead.runner_up & RUNNER_UP);
-        Self {
-            near: if leads { bits } else { Self::NONE.near },
-            rest: (rest + travelled) * (1.0 - 5e-7),
+        let rest = (rest + travelled) * (1.0 - 5e-7);
+        // Numbers above 0 are in the order of their bits, and these are below them with any last ones.
+        let [near, rest] = [near, rest].map(|limit| limit.to_bits() & !NUMBER);
+        let leads = lead.near > 0.0 && lead.rest > 0.0 && near > NUMBER && rest > NUMBER;
+        let below = |limit: u32, number: u32| limit.wrapping_sub(NUMBER + 1) | (number & NUMBER);
+        if leads {
+            Self { near: below(near, lead.runner_up), rest: below(rest, label) }
+        } else {
+            Self::NONE
         }
     }
 
     /// The limit over the runner-up, and which that is.
     #[inline]
     pub(super) fn near(self) -> (f32, u32) {
-        (f32::from_bits(self.near), self.near & RUNNER_UP)
+        (f32::from_bits(self.near), self.near & NUMBER)
     }
 
     /// The limit over all others.
     #[inline]
     pub(super) fn rest(self) -> f32 {
-        self.rest
+        f32::from_bits(self.rest)
     }
 }
 
@@ -170,7 +172,7 @@ impl Travel {
     pub(super) fn limit(&self, label: u32, lead: Lead) -> Limit {
         let kernel::Sums { own, travelled } = self.sums();
         let runner_up = own[lead.runner_up as usize];
-        Limit::new(lead, own[label as usize], runner_up, travelled[label as usize])
+        Limit::new(lead, label, own[label as usize], runner_up, travelled[label as usize])
     }
 
     /// The limits of rows that `verdicts` decide.
@@ -225,12 +227,13 @@ mod tests {
         let numbers = [0.0, 1e-45, 3e-43, 1e-38, 1e-9, 0.01, 0.7, 1e9, 3e38, f32::INFINITY];
         for (near, rest) in numbers.iter().flat_map(|&near| numbers.map(|rest| (near, rest))) {
             for (sums, runner_up) in [(0.0, 0), (0.0, 255), (0.3, 17), (1e3, 255), (0.1, 256)] {
-                let limit = Limit::new(Lead { near, runner_up, rest }, sums, sums, sums);
+                let limit = Limit::new(Lead { near, runner_up, rest }, 5, sums, sums, sums);
                 let (of_near, found) = limit.near();
                 let by_near = f64::from(of_near) <= f64::from(near) + 2.0 * f64::from(sums);
                 let by_rest = f64::from(limit.rest()) <= f64::from(rest) + f64::from(sums);
                 assert!(by_rest, "{near} {rest} {sums}: {limit:?}");
                 if near > 0.0 && rest > 0.0 && of_near > 0.0 {
+                    assert_eq!(limit.rest().to_bits() & NUMBER, 5, "{limit:?}");
                     let holds_for_all = limit.rest() <= near + sums;
                     assert!(if found == runner_up { by_near } else { holds_for_all }, "{limit:?}");
                     let lost = f64::from(near) * 1e-4 + f64::from(sums) * 1e-4;
@@ -242,7 +245,7 @@ mod tests {
             }
         }
         let nan = Lead { near: f32::NAN, runner_up: 3, rest: 1.0 };
-        assert_eq!(Limit::new(nan, 0.0, 0.0, 0.0).near().0.to_bits(), Limit::NONE.near);
+        assert_eq!(Limit::new(nan, 5, 0.0, 0.0, 0.0), Limit::NONE);
     }
 
     #[test]

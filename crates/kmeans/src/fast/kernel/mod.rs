@@ -428,7 +428,8 @@ pub(super) fn limits(simd: Simd, sums: &Sums<'_>, verdicts: &Verdicts, limits: &
     for (row, limit) in limits.iter_mut().enumerate() {
         let [best, next] = [verdicts.best[row], verdicts.runner_up[row]].map(|j| j as usize);
         let (own, travelled) = (sums.own[best], sums.travelled[best]);
-        *limit = Limit::new(verdicts.lead(row), own, sums.own[next], travelled);
+        let lead = verdicts.lead(row);
+        *limit = Limit::new(lead, verdicts.best[row], own, sums.own[next], travelled);
     }
 }
 
@@ -449,8 +450,7 @@ pub(super) fn reached(
         #[cfg(target_arch = "x86_64")]
         SimdLevel::Avx512 | SimdLevel::Amx if sums.own.len() == LANES => {
             let whole = rows / LANES * LANES;
-            let (limits, labels) = (&limits[..whole], &labels[..whole]);
-            (whole, x86::reached(sums, limits, labels, first, &mut found[start..]))
+            (whole, x86::reached(sums, &limits[..whole], first, &mut found[start..]))
         }
         _ => (0, 0),
     };

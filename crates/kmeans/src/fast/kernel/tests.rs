@@ -167,7 +167,7 @@ proptest! {
     ) {
         let near = |bits: u32| ((bits & 0xff) % K as u32) | ((bits % 3 * 0x1f80_0000) & !0xff);
         let limits: Vec<[u32; 2]> =
-            rows.iter().map(|&(bits, rest, _)| [near(bits), rest.to_bits()]).collect();
+            rows.iter().map(|&(bits, rest, label)| [near(bits), rest.to_bits() & !0xff | label]).collect();
         let limits: &[Limit] = bytemuck::cast_slice(&limits);
         let labels: Vec<u32> = rows.iter().map(|&(.., label)| label).collect();
         let (own, travelled) = sums.split_at(LANES);

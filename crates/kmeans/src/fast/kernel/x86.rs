@@ -1,7 +1,7 @@
 //! What [`super`] does, in x86-64's own instructions.
 #![expect(unsafe_code, reason = "explicit vector instructions")]
 
-use super::super::bounds::{Limit, RUNNER_UP};
+use super::super::bounds::{Limit, NUMBER};
 use super::super::judge::Verdicts;
 use super::super::movements::Movements;
 use super::super::planes::{Parts, PerLevel};
@@ -17,12 +17,13 @@ use std::arch::x86_64::{
     _mm512_broadcast_i32x4, _mm512_castpd_ps, _mm512_castps_pd as pairs, _mm512_castps_si512,
     _mm512_castsi512_ps, _mm512_cmp_ps_mask, _mm512_cmpgt_epi32_mask, _mm512_cvtepi32_ps,
     _mm512_dpbusd_epi32, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mask_mov_epi32,
-    _mm512_mask_mov_ps, _mm512_mask_storeu_epi32, _mm512_maskz_compress_epi32, _mm512_mul_ps,
-    _mm512_or_epi32, _mm512_permutex2var_epi32, _mm512_permutex2var_ps, _mm512_permutexvar_epi32,
-    _mm512_permutexvar_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setr_epi32, _mm512_setzero_ps,
-    _mm512_setzero_si512, _mm512_shuffle_epi8, _mm512_shuffle_f32x4, _mm512_storeu_ps,
-    _mm512_storeu_si512, _mm512_sub_epi32, _mm512_sub_ps, _mm512_testn_epi32_mask,
-    _mm512_unpackhi_pd, _mm512_unpackhi_ps, _mm512_unpacklo_pd, _mm512_unpacklo_ps,
+    _mm512_mask_mov_ps, _mm512_mask_storeu_epi32, _mm512_maskz_compress_epi32,
+    _mm512_maskz_mov_epi32, _mm512_mul_ps, _mm512_or_epi32, _mm512_permutex2var_epi32,
+    _mm512_permutex2var_ps, _mm512_permutexvar_epi32, _mm512_permutexvar_ps, _mm512_set1_epi32,
+    _mm512_set1_ps, _mm512_setr_epi32, _mm512_setzero_ps, _mm512_setzero_si512,
+    _mm512_shuffle_epi8, _mm512_shuffle_f32x4, _mm512_storeu_ps, _mm512_storeu_si512,
+    _mm512_sub_epi32, _mm512_sub_ps, _mm512_testn_epi32_mask, _mm512_unpackhi_pd,
+    _mm512_unpackhi_ps, _mm512_unpacklo_pd, _mm512_unpacklo_ps,
 };
 
 /// The caller holds a token of AVX-512, and has checked that rows have as many lines as groups.
@@ -312,21 +313,22 @@ fn limits_512(sums: &Sums<'_>, verdicts: &Verdicts, limits: &mut [Limit; ROWS]) 
     let (near, rest) = (load(&verdicts.near), load(&verdicts.rest));
     let both =
         _mm512_add_ps(_mm512_permutexvar_ps(best, own), _mm512_permutexvar_ps(runner_up, own));
-    let rounded_down = _mm512_set1_ps(1.0 - 5e-7);
-    let limit = _mm512_mul_ps(_mm512_add_ps(near, both), rounded_down);
-    let last = _mm512_set1_epi32(RUNNER_UP.cast_signed());
-    let bits = _mm512_andnot_epi32(last, _mm512_castps_si512(limit));
+    let rest_of_all = _mm512_add_ps(rest, _mm512_permutexvar_ps(best, travelled));
+    let last = _mm512_set1_epi32(NUMBER.cast_signed());
+    let [near_bits, rest_bits] = [_mm512_add_ps(near, both), rest_of_all].map(|limit| {
+        let rounded_down = _mm512_mul_ps(limit, _mm512_set1_ps(1.0 - 5e-7));
+        _mm512_andnot_epi32(last, _mm512_castps_si512(rounded_down))
+    });
     let none = _mm512_setzero_ps();
     let leads = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(near, none)
         & _mm512_cmp_ps_mask::<_CMP_GT_OQ>(rest, none)
-        & _mm512_cmpgt_epi32_mask(bits, last);
-    let bits = _mm512_or_epi32(
-        _mm512_sub_epi32(bits, _mm512_set1_epi32(RUNNER_UP.cast_signed() + 1)),
-        runner_up,
-    );
-    let bits = _mm512_mask_mov_epi32(_mm512_set1_epi32(i32::MIN), leads, bits);
-    let rest = _mm512_add_ps(rest, _mm512_permutexvar_ps(best, travelled));
-    let rest = _mm512_castps_si512(_mm512_mul_ps(rest, rounded_down));
+        & _mm512_cmpgt_epi32_mask(near_bits, last)
+        & _mm512_cmpgt_epi32_mask(rest_bits, last);
+    let step = _mm512_set1_epi32(NUMBER.cast_signed() + 1);
+    let [near, rest] = [(near_bits, runner_up), (rest_bits, best)]
+        .map(|(bits, number)| _mm512_or_epi32(_mm512_sub_epi32(bits, step), number));
+    let near = _mm512_mask_mov_epi32(_mm512_set1_epi32(i32::MIN), leads, near);
+    let rest = _mm512_maskz_mov_epi32(leads, rest);
     let numbers: &mut [[u32; LANES]] = bytemuck::cast_slice_mut(limits);
     let [front, back] = [0, LANES as i32 / 2].map(|first| {
         let pair = |i: i32| (first + i, LANES as i32 + first + i);
@@ -335,7 +337,7 @@ fn limits_512(sums: &Sums<'_>, verdicts: &Verdicts, limits: &mut [Limit; ROWS]) 
         _mm512_setr_epi32(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p)
     });
     for (numbers, places) in numbers.iter_mut().zip([front, back]) {
-        let both = _mm512_permutex2var_epi32(bits, places, rest);
+        let both = _mm512_permutex2var_epi32(near, places, rest);
         // SAFETY: 16 numbers are 64 bytes, and no alignment is asked for.
         unsafe { _mm512_storeu_si512(numbers.as_mut_ptr().cast(), both) };
     }
@@ -344,15 +346,9 @@ fn limits_512(sums: &Sums<'_>, verdicts: &Verdicts, limits: &mut [Limit; ROWS]) 
 /// The caller holds a token of AVX-512; there is one group of sums, and there are whole groups of
 /// rows, for which, and one group more, there is room in `found`. Returns how many it has found.
 #[inline]
-pub(super) fn reached(
-    sums: &Sums<'_>,
-    limits: &[Limit],
-    labels: &[u32],
-    first: u32,
-    found: &mut [u32],
-) -> usize {
+pub(super) fn reached(sums: &Sums<'_>, limits: &[Limit], first: u32, found: &mut [u32]) -> usize {
     // SAFETY: the token stands for AVX-512 F.
-    unsafe { reached_512(sums, limits, labels, first, found) }
+    unsafe { reached_512(sums, limits, first, found) }
 }
 
 #[inline]
@@ -372,13 +368,7 @@ fn load_integers(values: &[u32]) -> __m512i {
 }
 
 #[target_feature(enable = "avx512f")]
-fn reached_512(
-    sums: &Sums<'_>,
-    limits: &[Limit],
-    labels: &[u32],
-    first: u32,
-    found: &mut [u32],
-) -> usize {
+fn reached_512(sums: &Sums<'_>, limits: &[Limit], first: u32, found: &mut [u32]) -> usize {
     let (own, travelled) = (load(sums.own), load(sums.travelled));
     let mut count = 0;
     let mut rows = _mm512_add_epi32(
@@ -388,19 +378,17 @@ fn reached_512(
     let evens = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
     let odds = _mm512_or_epi32(evens, _mm512_set1_epi32(1));
     let limits: &[[f32; 2 * LANES]] = bytemuck::cast_slice(limits);
-    for (limits, labels) in limits.iter().zip(labels.chunks_exact(LANES)) {
+    for limits in limits {
         let (a, b) = limits.split_at(LANES);
         let (a, b) = (load(a), load(b));
         let near = _mm512_permutex2var_ps(a, evens, b);
         let rest = _mm512_permutex2var_ps(a, odds, b);
         // Of numbers of centroids, the last four bits count: who has no label yet has no limit either.
-        let labels = load_integers(labels);
-        let both = _mm512_add_ps(
-            _mm512_permutexvar_ps(labels, own),
-            _mm512_permutexvar_ps(_mm512_castps_si512(near), own),
-        );
+        let [runner_up, label] = [near, rest].map(|limit| _mm512_castps_si512(limit));
+        let both =
+            _mm512_add_ps(_mm512_permutexvar_ps(label, own), _mm512_permutexvar_ps(runner_up, own));
         let stays = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(near, both)
-            & _mm512_cmp_ps_mask::<_CMP_GT_OQ>(rest, _mm512_permutexvar_ps(labels, travelled));
+            & _mm512_cmp_ps_mask::<_CMP_GT_OQ>(rest, _mm512_permutexvar_ps(label, travelled));
         let packed = _mm512_maskz_compress_epi32(!stays, rows);
         let place: &mut [u32; LANES] =
             (&mut found[count..count + LANES]).try_into().expect("a group");
