@@ -21,7 +21,7 @@ pub(super) struct Gain {
 }
 
 impl Intervals {
-    /// Of `n` rows, all of which are to be [taken](take_range).
+    /// Of `n` rows, all of which are to be [taken](take_ranges).
     pub(super) fn new(n: usize) -> Self {
         Self { low: vec![0.0; n], high: vec![0.0; n] }
     }
@@ -30,16 +30,6 @@ impl Intervals {
     pub(super) fn narrow(&mut self, row: usize, low: f32, high: f32) {
         self.low[row] = self.low[row].max(low);
         self.high[row] = self.high[row].min(high);
-    }
-
-    /// The lower of two scores, of every row.
-    pub(super) fn take_lower(&mut self, other: &Self) {
-        let ends = [(&mut self.low, &other.low), (&mut self.high, &other.high)];
-        for (ends, others) in ends {
-            for (end, other) in ends.iter_mut().zip(others) {
-                *end = end.min(*other);
-            }
-        }
     }
 }
 
@@ -60,27 +50,28 @@ impl Seen<'_> {
 }
 
 multiversion! {
-    /// The ranges of a `lane` for up to 16 rows from `first` on into `intervals`.
-    pub(super) fn take_range = take_range_body(
-        seen: &Seen<'_>, lane: usize, first: usize, intervals: &mut Intervals,
+    /// The ranges of the first lanes for up to 16 rows from `first` on, each into its own intervals.
+    pub(super) fn take_ranges = take_ranges_body(
+        seen: &Seen<'_>, first: usize, intervals: &mut [&mut Intervals],
     )
 }
 
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
-fn take_range_body<const B: usize>(
+fn take_ranges_body<const B: usize>(
     seen: &Seen<'_>,
-    lane: usize,
     first: usize,
-    intervals: &mut Intervals,
+    intervals: &mut [&mut Intervals],
 ) {
-    let (low, high, slack) = (&seen.low[lane], &seen.high[lane], seen.slack);
-    let lows: OfRows = array::from_fn(|row| low[row] - slack[row]);
-    let highs: OfRows = array::from_fn(|row| high[row] + slack[row]);
-    for (ends, found) in [(&mut intervals.low, lows), (&mut intervals.high, highs)] {
-        match ends[first..].first_chunk_mut() {
-            Some(ends) => *ends = found,
-            None => ends[first..].iter_mut().zip(found).for_each(|(end, found)| *end = found),
+    let slack = seen.slack;
+    for (intervals, (low, high)) in intervals.iter_mut().zip(seen.low.iter().zip(seen.high)) {
+        let lows: OfRows = array::from_fn(|row| low[row] - slack[row]);
+        let highs: OfRows = array::from_fn(|row| high[row] + slack[row]);
+        for (ends, found) in [(&mut intervals.low, lows), (&mut intervals.high, highs)] {
+            match ends[first..].first_chunk_mut() {
+                Some(ends) => *ends = found,
+                None => ends[first..].iter_mut().zip(found).for_each(|(end, found)| *end = found),
+            }
         }
     }
 }
@@ -118,25 +109,27 @@ fn add_gain_body<const B: usize>(
 }
 
 multiversion! {
-    /// Writes `label` into `labels` where the scores of `other` are below those of `nearest` for certain,
-    /// and [`Change::NOWHERE`] where they may be.
-    pub(super) fn take_label = take_label_body(
-        nearest: &Intervals, other: &Intervals, label: u32, labels: &mut [u32],
+    /// Makes the `nearest` scores no higher than those of `other`, with this `label` in `labels` where they
+    /// are below for certain, and [`Change::NOWHERE`] where they may be.
+    pub(super) fn take_nearest = take_nearest_body(
+        other: &Intervals, label: u32, nearest: &mut Intervals, labels: &mut [u32],
     )
 }
 
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
-fn take_label_body<const B: usize>(
-    nearest: &Intervals,
+fn take_nearest_body<const B: usize>(
     other: &Intervals,
     label: u32,
+    nearest: &mut Intervals,
     labels: &mut [u32],
 ) {
-    let nearest = nearest.low.iter().zip(&nearest.high);
+    let nearest = nearest.low.iter_mut().zip(&mut nearest.high);
     let others = other.low.iter().zip(&other.high);
-    for ((label_of_row, nearest), other) in labels.iter_mut().zip(nearest).zip(others) {
-        let kept = if other.0 > nearest.1 { *label_of_row } else { Change::NOWHERE };
-        *label_of_row = if other.1 < nearest.0 { label } else { kept };
+    for ((label_of_row, (low, high)), other) in labels.iter_mut().zip(nearest).zip(others) {
+        let kept = if *other.0 > *high { *label_of_row } else { Change::NOWHERE };
+        *label_of_row = if *other.1 < *low { label } else { kept };
+        *low = if *other.0 < *low { *other.0 } else { *low };
+        *high = if *other.1 < *high { *other.1 } else { *high };
     }
 }

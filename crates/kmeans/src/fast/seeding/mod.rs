@@ -32,8 +32,9 @@ use crate::random::RunRandom;
 use crate::rows::RowIndex;
 use crate::seeding::{Proposal, as_centroid, candidates_per_round, draw_by_cumulative_sum};
 use crate::simd::Simd;
-use intervals::{Gain, Intervals, add_gain, take_label, take_range};
+use intervals::{Gain, Intervals, add_gain, take_nearest, take_ranges};
 use round::Round;
+use std::array;
 
 /// Most clusters: more candidates a round, and the first centroid, would not fit a group.
 const MOST: usize = 1 << 19;
@@ -41,7 +42,7 @@ const MOST: usize = 1 << 19;
 /// Fewest coordinates that are worth it: below, a whole distance takes no longer than a look.
 const NARROWEST: usize = 64;
 
-/// Rows to a block, between two comparisons.
+/// Rows to a block, which stays in the cache for all candidates, and between two comparisons.
 const BLOCK: usize = 1024;
 
 /// Whether [`kmeans_plus_plus`] can be used, and is faster than the definition. Where rows have
@@ -234,9 +235,12 @@ impl<'a> Seeder<'a> {
         let places: Vec<usize> =
             drawn.iter().map(|&row| self.place(row).expect("it has been looked at")).collect();
         let mut gains = vec![Gain::default(); self.candidates.len()];
-        for &j in &places {
-            let scores = &self.candidates[j].scores;
-            add_gain(self.simd, &self.nearest, scores, 0..self.data.rows.n(), &mut gains[j]);
+        let n = self.data.rows.n();
+        for start in (0..n).step_by(BLOCK) {
+            for &j in &places {
+                let (scores, block) = (&self.candidates[j].scores, start..n.min(start + BLOCK));
+                add_gain(self.simd, &self.nearest, scores, block, &mut gains[j]);
+            }
         }
         let mut alive = places;
         self.drop_losers(&gains, &mut alive);
@@ -256,8 +260,7 @@ impl<'a> Seeder<'a> {
         self.chosen.push(row);
         self.centroids.extend_from_slice(&centroid);
         let scores = &self.candidates[best].scores;
-        take_label(self.simd, &self.nearest, scores, label, &mut self.labels);
-        self.nearest.take_lower(scores);
+        take_nearest(self.simd, scores, label, &mut self.nearest, &mut self.labels);
     }
 
     /// Drops candidates that can no longer have the largest gain.
@@ -285,17 +288,16 @@ impl<'a> Seeder<'a> {
             centroids.extend(as_centroid(self.data, row));
         }
         let mut round = Round::new(self.simd, self.data, self.index, &centroids);
-        let numbers: Vec<u32> = (0..n as u32).collect();
-        for rows in numbers.chunks(ROWS) {
-            let (first, end) = (rows[0] as usize, rows[0] as usize + rows.len());
-            let next = &numbers[end..n.min(end + ROWS)];
-            let seen = round.look(Depth::Rough, rows, next);
-            if unknown > 0 {
-                take_range(self.simd, &seen, 0, first, &mut self.nearest);
-            }
-            for (lane, candidate) in (unknown..).zip(&mut candidates[known..]) {
-                take_range(self.simd, &seen, lane, first, &mut candidate.scores);
-            }
+        // In the order of the lanes.
+        let mut wanted: Vec<&mut Intervals> = Vec::with_capacity(LANES);
+        if unknown > 0 {
+            wanted.push(&mut self.nearest);
+        }
+        wanted.extend(candidates[known..].iter_mut().map(|candidate| &mut candidate.scores));
+        for first in (0..n).step_by(ROWS) {
+            let numbers: [u32; 2 * ROWS] = array::from_fn(|i| (first + i) as u32);
+            let (rows, next) = numbers[..(n - first).min(2 * ROWS)].split_at(ROWS.min(n - first));
+            take_ranges(self.simd, &round.look(Depth::Rough, rows, next), first, &mut wanted);
         }
         self.candidates = candidates;
     }
