@@ -66,15 +66,15 @@ pub(super) struct Anchors {
     records: Lines<Line>,
     /// Lines of a record.
     of_row: usize,
-    /// The iteration that each row's scores are of, from 1; 0 where nothing is known.
-    iterations: Vec<u32>,
-    slots: Vec<Slot>,
-    /// The slot of every iteration so far; that behind the last where it has none any more.
+    /// The slot of each row's scores; that behind the last where nothing is known.
     slot_of: Vec<u8>,
+    slots: Vec<Slot>,
     /// One for each slot; that behind the last says that nothing is known.
     tables: Vec<Table>,
     /// The slot of this iteration.
     now: usize,
+    /// Its number, from 1.
+    iteration: usize,
 }
 
 const _: () = assert!(SLOTS < u8::MAX as usize, "numbers of slots fit a byte");
@@ -82,7 +82,6 @@ const _: () = assert!(SLOTS < u8::MAX as usize, "numbers of slots fit a byte");
 /// Centroids as they were in an iteration.
 #[derive(Debug, Clone, Default)]
 struct Slot {
-    iteration: usize,
     /// How many anchors are of it.
     count: usize,
     centroids: Option<Centroids>,
@@ -133,17 +132,17 @@ impl Anchors {
         Some(Self {
             records,
             of_row,
-            iterations: vec![0; layout.n],
+            slot_of: vec![slots as u8; layout.n],
             slots: vec![Slot::default(); slots],
-            slot_of: vec![slots as u8],
             tables,
             now: 0,
+            iteration: 0,
         })
     }
 
     /// A new iteration begins, with these centroids.
     pub(super) fn advance(&mut self, simd: Simd, centroids: &Centroids) {
-        let iteration = self.slot_of.len();
+        self.iteration += 1;
         let before = self.now;
         let mut steps = vec![[0.0; LANES]; centroids.sizes.len()];
         if let Some(last) = &self.slots[before].centroids {
@@ -156,7 +155,7 @@ impl Anchors {
                 slot.tails.copy_from_slice(&steps);
                 continue;
             }
-            let is_due = (iteration + at).is_multiple_of(MEASURE);
+            let is_due = (self.iteration + at).is_multiple_of(MEASURE);
             let whole = is_due.then(|| then.distances(simd, centroids));
             let tails = slot.tails.as_flattened_mut();
             for (tail, step) in tails.iter_mut().zip(steps.as_flattened()) {
@@ -170,10 +169,11 @@ impl Anchors {
         self.now = fewest;
         let none = self.slots.len() as u8;
         let slot = &mut self.slots[fewest];
-        self.slot_of[slot.iteration] = none;
-        self.slot_of.push(fewest as u8);
-        slot.iteration = iteration;
-        slot.count = 0;
+        if std::mem::take(&mut slot.count) > 0 {
+            for slot in &mut self.slot_of {
+                *slot = if *slot == fewest as u8 { none } else { *slot };
+            }
+        }
         slot.tails.clear();
         slot.tails.resize(centroids.sizes.len(), [0.0; LANES]);
         match &mut slot.centroids {
@@ -197,13 +197,12 @@ impl Anchors {
 
     /// Sorts `rows` by the slot of what is known of them, and else leaves them in their order.
     pub(super) fn sort(&self, rows: &[u32], sorted: &mut BySlot) {
-        let slot = |row: u32| self.slot_of[self.iterations[row as usize] as usize];
         let BySlot { rows: sorted, ends, slots } = sorted;
         ends.clear();
         ends.resize(self.tables.len(), 0);
         slots.clear();
         slots.extend(rows.iter().map(|&row| {
-            let slot = slot(row);
+            let slot = self.slot_of[row as usize];
             ends[slot as usize] += 1;
             slot
         }));
@@ -290,13 +289,11 @@ impl Anchors {
         let record = &mut self.records[row as usize * self.of_row..][..self.of_row];
         let record: &mut [u8] = bytemuck::cast_slice_mut(record);
         let (note, scores) = record.split_at_mut(size_of::<Note>());
-        let iteration = &mut self.iterations[row as usize];
-        if let Some(before) = self.slots.get_mut(self.slot_of[*iteration as usize] as usize) {
+        let before = std::mem::replace(&mut self.slot_of[row as usize], self.now as u8);
+        if let Some(before) = self.slots.get_mut(before as usize) {
             before.count -= 1;
         }
-        let slot = &mut self.slots[self.now];
-        slot.count += 1;
-        *iteration = slot.iteration as u32;
+        self.slots[self.now].count += 1;
         let note: &mut Note = bytemuck::from_bytes_mut(note);
         *note = Note {
             scale: facts.scales[0],
