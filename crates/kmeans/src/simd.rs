@@ -170,21 +170,32 @@ pub(crate) const LINE: usize = 64;
 #[inline]
 pub(crate) fn prefetch<T>(values: &[T]) {
     #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        let start: *const i8 = values.as_ptr().cast();
-        let before = start.addr() % LINE;
-        for offset in (0..before + size_of_val(values)).step_by(LINE) {
-            let line = start.wrapping_sub(before).wrapping_add(offset);
-            #[expect(unsafe_code, reason = "an instruction")]
-            // SAFETY: every x86-64 processor has the instruction, and it reads nothing.
-            unsafe {
-                _mm_prefetch::<_MM_HINT_T0>(line);
-            };
-        }
-    }
-    #[cfg(not(target_arch = "x86_64"))]
+    x86_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }, T>(values);
     let _ = values;
+}
+
+/// As [`prefetch`], into the second cache alone: of what is read in order, the first one has no room for what
+/// comes next.
+#[inline]
+pub(crate) fn prefetch_in_order<T>(values: &[T]) {
+    #[cfg(target_arch = "x86_64")]
+    x86_prefetch::<{ std::arch::x86_64::_MM_HINT_T1 }, T>(values);
+    let _ = values;
+}
+
+#[cfg(target_arch = "x86_64")]
+#[inline]
+fn x86_prefetch<const HINT: i32, T>(values: &[T]) {
+    let start: *const i8 = values.as_ptr().cast();
+    let before = start.addr() % LINE;
+    for offset in (0..before + size_of_val(values)).step_by(LINE) {
+        let line = start.wrapping_sub(before).wrapping_add(offset);
+        #[expect(unsafe_code, reason = "an instruction")]
+        // SAFETY: every x86-64 processor has the instruction, and it reads nothing.
+        unsafe {
+            std::arch::x86_64::_mm_prefetch::<HINT>(line);
+        };
+    }
 }
 
 /// Every level of this processor: what a test of equal bits goes through.

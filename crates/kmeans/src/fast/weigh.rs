@@ -226,7 +226,11 @@ fn by_planes_body<const B: usize>(
     }
     for (i, (&row, &nearest)) in rows.iter().zip(nearest).enumerate() {
         if let Some(&next) = next.get(i) {
-            index.prefetch(next as usize, depth == Depth::Fine);
+            if are_neighbours {
+                index.prefetch_in_order(next as usize);
+            } else {
+                index.prefetch(next as usize, depth == Depth::Fine);
+            }
         }
         if i % 4 == 0 {
             kernel::stay_awake(simd);

@@ -52,7 +52,7 @@ pub(crate) use rotation::LARGEST;
 use crate::data::Data;
 use crate::integers;
 use crate::rows::RowIndex;
-use crate::simd::{LINE, Simd, prefetch};
+use crate::simd::{LINE, Simd, prefetch, prefetch_in_order};
 use crate::threads::side_by_side;
 use bytemuck::{Pod, Zeroable};
 use product::Basis;
@@ -185,6 +185,14 @@ impl<'a> IndexView<'a> {
         if all {
             prefetch(self.low(row));
         }
+    }
+
+    /// As [`Self::prefetch`], of rows that are looked at one after the other: all but the low bytes of levels
+    /// behind the first.
+    #[inline]
+    pub(crate) fn prefetch_in_order(&self, row: usize) {
+        prefetch_in_order(self.front(row));
+        prefetch_in_order(self.deep(row));
     }
 }
 
