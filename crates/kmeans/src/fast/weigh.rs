@@ -36,7 +36,7 @@ impl MovedProducts {
 
     /// Second, multiplies it.
     pub(super) fn multiply(&mut self, simd: Simd, table: &Table) {
-        let rows = row_lines(&self.leading, self.leading.len() / ROWS);
+        let rows = row_lines(&self.leading, self.leading.len() / ROWS, false);
         for (group, products) in table.groups().zip(&mut self.products) {
             kernel::multiply(simd, &[Part { rows, group }], products);
         }
@@ -157,14 +157,15 @@ impl Tile {
     /// All of the rows' bytes, and room for sums.
     fn split(&mut self) -> ([RowLines<'_>; Source::COUNT], &mut [Products; SUMS]) {
         let Self { front, deep, low, sums } = self;
-        let lines = [&*front, &*deep, &*low].map(|lines| row_lines(lines, lines.len() / ROWS));
+        let lines =
+            [&*front, &*deep, &*low].map(|lines| row_lines(lines, lines.len() / ROWS, false));
         (lines, sums)
     }
 }
 
-/// Lines of rows, so many of each.
-fn row_lines(lines: &[Line], of_row: usize) -> RowLines<'_> {
-    RowLines { bytes: bytemuck::cast_slice(lines), stride: of_row * LINE }
+/// Lines of rows, so many of each; those behind them are multiplied next where they are `in_order`.
+fn row_lines(lines: &[Line], of_row: usize, in_order: bool) -> RowLines<'_> {
+    RowLines { bytes: bytemuck::cast_slice(lines), stride: of_row * LINE, in_order }
 }
 
 /// Bytes of rows that follow each other in the index, the first of which is `row`.
@@ -172,7 +173,7 @@ fn sources<'a>(index: &IndexView<'a>, row: usize) -> [RowLines<'a>; Source::COUN
     let layout = index.layout;
     let (front, deep, low) = (layout.front_lines(), layout.deep_lines(), layout.low_lines());
     [(index.front, front), (index.deep, deep), (index.low, low)]
-        .map(|(lines, of_row)| row_lines(&lines[row * of_row..], of_row))
+        .map(|(lines, of_row)| row_lines(&lines[row * of_row..], of_row, true))
 }
 
 /// Up to [`ROWS`] rows that are looked at together.
@@ -226,10 +227,10 @@ fn by_planes_body<const B: usize>(
     }
     for (i, (&row, &nearest)) in rows.iter().zip(nearest).enumerate() {
         if let Some(&next) = next.get(i) {
-            if are_neighbours {
-                index.prefetch_in_order(next as usize);
-            } else {
+            if !are_neighbours {
                 index.prefetch(next as usize, depth == Depth::Fine);
+            } else if !kernel::asks_ahead(simd) {
+                index.prefetch_in_order(next as usize);
             }
         }
         if i % 4 == 0 {

@@ -93,7 +93,7 @@ pub fn workload(name: &str, simd: Simd) -> Box<dyn FnMut()> {
             let group: Vec<GroupLine> = bytemuck::pod_collect_to_vec(&group);
             Box::new(move || {
                 let mut products = Products::ZERO;
-                let rows = RowLines { bytes: black_box(&rows), stride: WIDTH };
+                let rows = RowLines { bytes: black_box(&rows), stride: WIDTH, in_order: false };
                 kernel::multiply(simd, &[Part { rows, group: &group }], &mut products);
                 black_box(&products);
             })

@@ -37,6 +37,8 @@ pub(super) type OfRows = [f32; ROWS];
 pub(super) struct RowLines<'a> {
     pub(super) bytes: &'a [u8],
     pub(super) stride: usize,
+    /// Whether those that lie behind them are multiplied next.
+    pub(super) in_order: bool,
 }
 
 impl RowLines<'_> {
@@ -73,6 +75,14 @@ pub(super) fn multiply(simd: Simd, parts: &[Part<'_>], sums: &mut Products) {
         SimdLevel::Avx2 => x86::multiply_256(parts, sums),
         _ => multiply_portable(parts, sums),
     }
+}
+
+/// Whether products with rows [in order](RowLines::in_order) ask for the lines of those behind them, one
+/// with each step: so they come from memory while others are multiplied. AMX takes steps that are too
+/// large for that.
+#[inline]
+pub(super) fn asks_ahead(simd: Simd) -> bool {
+    simd.level() == SimdLevel::Avx512
 }
 
 /// To be called every few hundred nanoseconds between products: AMX falls asleep after some 500 of them
@@ -170,8 +180,8 @@ pub(super) fn add_stretches(
 ) {
     let &GroupView { bytes: group, stretches, taken, .. } = group;
     let part = |stretch: &Stretch| {
-        let RowLines { bytes, stride } = rows[stretch.source as usize];
-        let rows = RowLines { bytes: &bytes[stretch.row_line * LINE..], stride };
+        let RowLines { bytes, stride, in_order } = rows[stretch.source as usize];
+        let rows = RowLines { bytes: &bytes[stretch.row_line * LINE..], stride, in_order };
         Part { rows, group: &group[stretch.centroid_line..][..stretch.lines] }
     };
     let whole = stretches.chunk_by(|stretch, _| stretch.then == Then::GoOn);

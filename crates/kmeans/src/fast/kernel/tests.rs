@@ -28,7 +28,7 @@ proptest! {
             (0..all).map(|i| byte(i * 7 + i / 61 + source).cast_unsigned()).collect()
         });
         let rows: [RowLines<'_>; Source::COUNT] = std::array::from_fn(|source| {
-            RowLines { bytes: &bytes[source], stride: lines(source) * LINE }
+            RowLines { bytes: &bytes[source], stride: lines(source) * LINE, in_order: source == 0 }
         });
         let group: Vec<GroupLine> = (0..2 * count)
             .map(|line| {

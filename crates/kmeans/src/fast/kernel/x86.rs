@@ -11,19 +11,19 @@ use super::{
 };
 use crate::simd::LINE;
 use std::arch::x86_64::{
-    __m512, __m512i, _CMP_GT_OQ, _mm_loadu_si128, _mm_set1_epi32, _mm_setr_epi8, _mm256_add_epi32,
-    _mm256_cvtepi8_epi16, _mm256_cvtepu8_epi16, _mm256_madd_epi16, _mm256_setzero_si256,
-    _mm256_storeu_si256, _mm512_add_epi32, _mm512_add_ps, _mm512_andnot_epi32,
-    _mm512_broadcast_i32x4, _mm512_castpd_ps, _mm512_castps_pd as pairs, _mm512_castps_si512,
-    _mm512_castsi512_ps, _mm512_cmp_ps_mask, _mm512_cmpgt_epi32_mask, _mm512_cvtepi32_ps,
-    _mm512_dpbusd_epi32, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mask_mov_epi32,
-    _mm512_mask_mov_ps, _mm512_mask_storeu_epi32, _mm512_maskz_compress_epi32,
-    _mm512_maskz_mov_epi32, _mm512_mul_ps, _mm512_or_epi32, _mm512_permutex2var_epi32,
-    _mm512_permutex2var_ps, _mm512_permutexvar_epi32, _mm512_permutexvar_ps, _mm512_set1_epi32,
-    _mm512_set1_ps, _mm512_setr_epi32, _mm512_setzero_ps, _mm512_setzero_si512,
-    _mm512_shuffle_epi8, _mm512_shuffle_f32x4, _mm512_storeu_ps, _mm512_storeu_si512,
-    _mm512_sub_epi32, _mm512_sub_ps, _mm512_testn_epi32_mask, _mm512_unpackhi_pd,
-    _mm512_unpackhi_ps, _mm512_unpacklo_pd, _mm512_unpacklo_ps,
+    __m512, __m512i, _CMP_GT_OQ, _MM_HINT_T0, _mm_loadu_si128, _mm_prefetch, _mm_set1_epi32,
+    _mm_setr_epi8, _mm256_add_epi32, _mm256_cvtepi8_epi16, _mm256_cvtepu8_epi16, _mm256_madd_epi16,
+    _mm256_setzero_si256, _mm256_storeu_si256, _mm512_add_epi32, _mm512_add_ps,
+    _mm512_andnot_epi32, _mm512_broadcast_i32x4, _mm512_castpd_ps, _mm512_castps_pd as pairs,
+    _mm512_castps_si512, _mm512_castsi512_ps, _mm512_cmp_ps_mask, _mm512_cmpgt_epi32_mask,
+    _mm512_cvtepi32_ps, _mm512_dpbusd_epi32, _mm512_loadu_ps, _mm512_loadu_si512,
+    _mm512_mask_mov_epi32, _mm512_mask_mov_ps, _mm512_mask_storeu_epi32,
+    _mm512_maskz_compress_epi32, _mm512_maskz_mov_epi32, _mm512_mul_ps, _mm512_or_epi32,
+    _mm512_permutex2var_epi32, _mm512_permutex2var_ps, _mm512_permutexvar_epi32,
+    _mm512_permutexvar_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setr_epi32, _mm512_setzero_ps,
+    _mm512_setzero_si512, _mm512_shuffle_epi8, _mm512_shuffle_f32x4, _mm512_storeu_ps,
+    _mm512_storeu_si512, _mm512_sub_epi32, _mm512_sub_ps, _mm512_testn_epi32_mask,
+    _mm512_unpackhi_pd, _mm512_unpackhi_ps, _mm512_unpacklo_pd, _mm512_unpacklo_ps,
 };
 
 /// The caller holds a token of AVX-512, and has checked that rows have as many lines as groups.
@@ -40,6 +40,12 @@ unsafe fn in_lanes_512(parts: &[Part<'_>], sums: &mut Products) {
     let mut found = [_mm512_setzero_si512(); ROWS];
     for Part { rows, group } in parts {
         for (four, centroids) in group.as_flattened().iter().enumerate() {
+            if rows.in_order {
+                // There are as many fours to a line as rows.
+                let (line, row) = (four / ROWS, ROWS + four % ROWS);
+                let next = rows.bytes.as_ptr().wrapping_add(row * rows.stride + line * LINE);
+                _mm_prefetch::<_MM_HINT_T0>(next.cast());
+            }
             // SAFETY: four bytes of 16 centroids are 64 bytes; no alignment is asked for.
             let c = unsafe { _mm512_loadu_si512(centroids.as_ptr().cast()) };
             for (row, found) in found.iter_mut().enumerate() {
