@@ -196,7 +196,8 @@ impl Settled<'_> {
         self.labels[row as usize - self.start]
     }
 
-    /// Settles those of up to [`kernel::ROWS`] rows that `verdicts` decide: the bits that are set in what is returned.
+    /// Settles those of up to [`kernel::ROWS`] rows that `verdicts` decide: the bits that are set in what is
+    /// returned.
     fn settle_all(&mut self, simd: Simd, rows: &[u32], verdicts: &Verdicts) -> u32 {
         let limits = self.travel.limits(simd, verdicts);
         let mut are_settled = 0;

@@ -36,7 +36,7 @@ impl MovedProducts {
 
     /// Second, multiplies it.
     pub(super) fn multiply(&mut self, simd: Simd, table: &Table) {
-        let rows = row_lines(&self.leading, self.leading.len() / ROWS, false);
+        let rows = row_lines(&self.leading, self.leading.len() / ROWS);
         for (group, products) in table.groups().zip(&mut self.products) {
             kernel::multiply(simd, &[Part { rows, group }], products);
         }
@@ -157,15 +157,14 @@ impl Tile {
     /// All of the rows' bytes, and room for sums.
     fn split(&mut self) -> ([RowLines<'_>; Source::COUNT], &mut [Products; SUMS]) {
         let Self { front, deep, low, sums } = self;
-        let lines =
-            [&*front, &*deep, &*low].map(|lines| row_lines(lines, lines.len() / ROWS, false));
+        let lines = [&*front, &*deep, &*low].map(|lines| row_lines(lines, lines.len() / ROWS));
         (lines, sums)
     }
 }
 
-/// Lines of rows, so many of each; those behind them are multiplied next where they are `in_order`.
-fn row_lines(lines: &[Line], of_row: usize, in_order: bool) -> RowLines<'_> {
-    RowLines { bytes: bytemuck::cast_slice(lines), stride: of_row * LINE, in_order }
+/// Lines of rows, so many of each.
+fn row_lines(lines: &[Line], of_row: usize) -> RowLines<'_> {
+    RowLines { bytes: bytemuck::cast_slice(lines), stride: of_row * LINE, in_order: false }
 }
 
 /// Bytes of rows that follow each other in the index, the first of which is `row`.
@@ -173,7 +172,7 @@ fn sources<'a>(index: &IndexView<'a>, row: usize) -> [RowLines<'a>; Source::COUN
     let layout = index.layout;
     let (front, deep, low) = (layout.front_lines(), layout.deep_lines(), layout.low_lines());
     [(index.front, front), (index.deep, deep), (index.low, low)]
-        .map(|(lines, of_row)| row_lines(&lines[row * of_row..], of_row, true))
+        .map(|(lines, of_row)| row_lines(&lines[row * of_row..], of_row))
 }
 
 /// Up to [`ROWS`] rows that are looked at together.
@@ -207,7 +206,7 @@ fn by_planes_body<const B: usize>(
     let (first, last) = (rows[0] as usize, rows[rows.len() - 1] as usize);
     // Ascending rows without a gap need no tile.
     let are_neighbours = rows.len() == ROWS && last == first + ROWS - 1 && rows.is_sorted();
-    let (sources, sums) = if are_neighbours {
+    let (mut sources, sums) = if are_neighbours {
         (sources(index, first), &mut *tile.sums)
     } else {
         tile.take(index, depth, rows);
@@ -220,7 +219,14 @@ fn by_planes_body<const B: usize>(
             scales[i] = scale;
         }
     }
+    // The next ones may lie elsewhere, or there are none.
+    let go_on = next.last().is_some_and(|&end| end as usize == last + next.len());
+    let asked_ahead = are_neighbours && go_on && kernel::asks_ahead(simd);
     for (group, scores) in ranges.low_of_rows.iter_mut().enumerate() {
+        // Once for all groups.
+        for source in &mut sources {
+            source.in_order = asked_ahead && group == 0;
+        }
         let group = planes.group(group, depth);
         *scores = [*group.squares; ROWS];
         kernel::add_stretches(simd, &group, &sources, &scales, sums, scores);
@@ -229,7 +235,7 @@ fn by_planes_body<const B: usize>(
         if let Some(&next) = next.get(i) {
             if !are_neighbours {
                 index.prefetch(next as usize, depth == Depth::Fine);
-            } else if !kernel::asks_ahead(simd) {
+            } else if !asked_ahead {
                 index.prefetch_in_order(next as usize);
             }
         }

@@ -180,8 +180,8 @@ pub(super) fn add_stretches(
 ) {
     let &GroupView { bytes: group, stretches, taken, .. } = group;
     let part = |stretch: &Stretch| {
-        let RowLines { bytes, stride, in_order } = rows[stretch.source as usize];
-        let rows = RowLines { bytes: &bytes[stretch.row_line * LINE..], stride, in_order };
+        let rows = rows[stretch.source as usize];
+        let rows = RowLines { bytes: &rows.bytes[stretch.row_line * LINE..], ..rows };
         Part { rows, group: &group[stretch.centroid_line..][..stretch.lines] }
     };
     let whole = stretches.chunk_by(|stretch, _| stretch.then == Then::GoOn);
