@@ -132,17 +132,49 @@ fn journal() -> Written {
 
 /// The fields of the header and the first bytes behind it: what the door makes a file of.
 fn shared() -> Written {
-    for (name, n, d, with_index) in [("plain", 3, 2, false), ("index", 5, 19, true)] {
-        let values = Array2::from_shape_fn((n, d), |(row, column)| {
-            ((row * 7919 + column * 104_729) % 1009) as f32
-        });
-        let table = Table::from_values(&Source::from("example"), Values::F32(values))?;
+    let number = |row: usize, column: usize| (row * 7919 + column * 104_729) % 1009;
+    let numbers = |n, d| Values::F32(Array2::from_shape_fn((n, d), |(i, j)| number(i, j) as f32));
+    // Mostly background.
+    let pictures = |n, d| {
+        Values::U8(Array2::from_shape_fn((n, d), |(i, j)| {
+            if number(i, j / 4) < 60 { number(i, j) as u8 } else { 0 }
+        }))
+    };
+    for (name, values, with_index) in [
+        ("plain", numbers(3, 2), false),
+        ("index", numbers(5, 19), true),
+        ("codes", pictures(5, 200), true),
+    ] {
+        let table = Table::from_values(&Source::from("example"), values)?;
         let scaler = Scaler::fit(&table, Scaling::Standard, 1);
-        let index = with_index.then(|| Layout::of(n, d));
+        let index = with_index.then(|| Layout::of(table.rows(), table.cols()));
         let file = SharedFile::create(Place::Anonymous, &table, &scaler, index, Simd::detect(), 1)?;
         let mut bytes = fs::read(file.path())?;
-        bytes.drain(320..4096);
+        bytes.drain(360..4096);
         bytes.truncate(1024);
+        write(&format!("shared/{name}"), &bytes)?;
+        if name == "plain" {
+            shared_but_for(&bytes)?;
+        }
+    }
+    Ok(())
+}
+
+/// A good one, with one field of the header that cannot be.
+fn shared_but_for(good: &[u8]) -> Written {
+    write("shared/header-cut", &good[..100])?;
+    for (name, at, field) in [
+        ("no-rows", 16, 0_u64.to_le_bytes().as_slice()),
+        ("rows-2-to-60", 16, (1_u64 << 60).to_le_bytes().as_slice()),
+        ("columns-2-to-64", 24, u64::MAX.to_le_bytes().as_slice()),
+        ("longer", 32, (1_u64 << 30).to_le_bytes().as_slice()),
+        ("limbs-beyond", 40, u32::MAX.to_le_bytes().as_slice()),
+        ("codes-beyond", 56, (1_u64 << 58).to_le_bytes().as_slice()),
+        ("components-beyond", 304, 4096_u64.to_le_bytes().as_slice()),
+        ("components-overflow", 304, u64::MAX.to_le_bytes().as_slice()),
+    ] {
+        let mut bytes = good.to_vec();
+        bytes[at..][..field.len()].copy_from_slice(field);
         write(&format!("shared/{name}"), &bytes)?;
     }
     Ok(())

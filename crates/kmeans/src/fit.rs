@@ -233,7 +233,7 @@ fn first_centroids(
     let mut labels = Vec::new();
     let rows = match &parameters.init {
         Init::KMeansPlusPlus => match (parameters.engine, index) {
-            (Engine::Fast, Some(index)) if fast::seeding::pays(&index.layout, k) => {
+            (Engine::Fast, Some(index)) if fast::seeding::pays(&index, k) => {
                 let found = fast::seeding::kmeans_plus_plus(simd, data, &index, &mut random, k);
                 labels = found.labels;
                 found.rows

@@ -8,8 +8,8 @@ use crate::scaler::Scaler;
 use kscan_dataset::{Dtype, Table, Values};
 use kscan_kmeans::Magnitudes;
 use kscan_kmeans::exact_sum::SumGrid;
-use kscan_kmeans::index::{Layout as IndexLayout, Plan, RowsMut};
-use kscan_kmeans::{CodedRows, Rows, Simd, Statistics, side_by_side};
+use kscan_kmeans::index::{Layout as IndexLayout, Line, Plan, RowsMut};
+use kscan_kmeans::{CodedRows, Rows, Simd, SparseRows, Statistics, side_by_side};
 use ndarray::Axis;
 use rustix::fs::{FallocateFlags, MemfdFlags, Mode, SealFlags};
 use std::fs::{File, OpenOptions};
@@ -55,7 +55,14 @@ impl SharedFile {
         let shape = Shape { n: table.rows(), d: table.cols() };
         // How many limbs sums take is known only of the scaled rows: room for the most.
         let coded = may_be_coded(table.dtype(), index) && CodedRows::pay(simd);
-        let widest = Layout::new(shape, coded, kscan_kmeans::exact_sum::MAX_LIMBS, index);
+        let sparse = index.filter(|index| coded && index.leading() != *index);
+        let sparse = sparse.and_then(|_| sparse_starts(table, threads));
+        // Codes without zeros tell what the rest of the coordinates would.
+        let index = index.map(|index| if sparse.is_some() { index.leading() } else { index });
+        let starts = sparse.unwrap_or_default();
+        let sparse_lines = starts.last().map_or(0, |&end| end as usize);
+        let limbs = kscan_kmeans::exact_sum::MAX_LIMBS;
+        let widest = Layout::new(shape, coded, sparse_lines, limbs, index);
         let bytes = widest.map_or(u64::MAX, |layout| layout.file_len() as u64);
         let fail_at =
             |place: &str, source| SharedError::Create { place: place.to_owned(), bytes, source };
@@ -70,12 +77,12 @@ impl SharedFile {
             }
         };
         let shared =
-            Self::write(&widest, table, scaler, simd, threads).map_err(
-                |failure| match failure {
+            Self::write(&widest, &starts, table, scaler, simd, threads).map_err(|failure| {
+                match failure {
                     Failure::System(source) => fail(source),
                     Failure::NotFinite { row, column } => SharedError::NotFinite { row, column },
-                },
-            )?;
+                }
+            })?;
         if let Some((copy, fail)) = copy {
             copy.finish(shared.map.bytes()).map_err(fail)?;
         }
@@ -84,6 +91,7 @@ impl SharedFile {
 
     fn write(
         widest: &Layout,
+        starts: &[u32],
         table: &Table,
         scaler: &Scaler,
         simd: Simd,
@@ -99,16 +107,21 @@ impl SharedFile {
         let mut writable = NewMapping::allocate(&file, bytes, threads)?;
         let magnitudes = scale_rows(&mut writable, widest, table, scaler, threads)?;
         let coded = widest.coded && code_rows(&mut writable, widest, table, scaler, simd, threads);
+        let sparse_lines = if coded { widest.sparse_lines } else { 0 };
+        if sparse_lines > 0 {
+            keep_sparse(&mut writable, widest, starts, threads);
+        }
 
         let grid = SumGrid::for_rows(shape.n, magnitudes);
-        let plain = Layout::new(shape, coded, grid.limbs(), None).expect("smaller than the widest");
+        let plain = Layout::new(shape, coded, sparse_lines, grid.limbs(), None)
+            .expect("smaller than the widest");
         let statistics = add_statistics(&mut writable, &plain, magnitudes, simd, threads);
         let plan = widest.index.and_then(|index| {
             let data = statistics.with_rows(rows(&writable, &plain));
             Plan::new(simd, data, threads, index)
         });
         let index_layout = plan.as_ref().map(|plan| plan.layout);
-        let layout = Layout::new(shape, coded, grid.limbs(), index_layout)
+        let layout = Layout::new(shape, coded, sparse_lines, grid.limbs(), index_layout)
             .expect("no wider than the widest");
         let header =
             plan.map(|plan| add_index(&mut writable, &layout, &plan, &statistics, simd, threads));
@@ -127,7 +140,7 @@ impl SharedFile {
     #[must_use]
     pub fn size(shape: Shape, dtype: Dtype, index: Option<IndexLayout>) -> Option<u64> {
         let coded = may_be_coded(dtype, index);
-        let widest = Layout::new(shape, coded, kscan_kmeans::exact_sum::MAX_LIMBS, index)?;
+        let widest = Layout::new(shape, coded, 0, kscan_kmeans::exact_sum::MAX_LIMBS, index)?;
         Some(widest.file_len() as u64)
     }
 
@@ -264,6 +277,52 @@ fn code_rows(
         move || CodedRows::new(codes, columns).stand_for(simd, rows)
     }));
     hold.into_iter().all(|holds| holds)
+}
+
+/// Where rows of bytes would begin without zeros, where that pays.
+fn sparse_starts(table: &Table, threads: usize) -> Option<Vec<u32>> {
+    let Values::U8(values) = table.values() else { return None };
+    let part = values.nrows().div_ceil(threads.max(1));
+    let lines = side_by_side(values.axis_chunks_iter(Axis(0), part).map(|values| {
+        move || -> Vec<u32> {
+            let mut codes = Vec::new();
+            let rows = values.rows().into_iter();
+            rows.map(|row| {
+                codes.clear();
+                codes.extend(&row);
+                SparseRows::lines_of(&codes)
+            })
+            .collect()
+        }
+    }));
+    SparseRows::starts(&lines.concat(), values.ncols())
+}
+
+/// Writes the codes that are there once more, without zeros.
+fn keep_sparse(file: &mut NewMapping, layout: &Layout, starts: &[u32], threads: usize) {
+    let Shape { n, d } = layout.shape;
+    layout.section_mut(file, Section::SparseStarts).copy_from_slice(bytemuck::cast_slice(starts));
+    let (codes, lines) = layout.split_at_sparse(file);
+    let codes = codes.chunks_exact(Rows::stride_of(d)).zip(starts.windows(2));
+    let mut lines: &mut [Line] = bytemuck::cast_slice_mut(lines);
+    let part = n.div_ceil(threads.max(1));
+    let parts: Vec<_> = (0..n)
+        .step_by(part)
+        .map(|start| {
+            let end = n.min(start + part);
+            let count = (starts[end] - starts[start]) as usize;
+            let mut lines = lines.split_off_mut(..count).expect("there is room");
+            let codes = codes.clone().skip(start).take(end - start);
+            move || {
+                for (codes, ends) in codes {
+                    let count = (ends[1] - ends[0]) as usize;
+                    let lines = lines.split_off_mut(..count).expect("there is room");
+                    SparseRows::keep(codes, lines);
+                }
+            }
+        })
+        .collect();
+    side_by_side(parts);
 }
 
 /// Where the first value of `rows`, of which one is not finite, stands; `start` is their first.

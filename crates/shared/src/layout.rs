@@ -3,7 +3,8 @@
 //! ```text
 //! 0      Header: magic, version, shape, section table, checksums; padded to 4,096 bytes
 //! 4096   sections, each at a multiple of 64: rows f32 [n, stride]; where rows are coded too, codes
-//!        u8 [n, stride] and what they stand for f32 [3, stride]; center f64 [stride],
+//!        u8 [n, stride], what they stand for f32 [3, stride] and, where that takes less, those that are
+//!        not 0, with starts u32 [n + 1], in blocks of 64 bytes; center f64 [stride],
 //!        spread f64 [n], spread_cumulative f64 [n], cutters f64 [limbs - 1];
 //!        where there is an index: basis f32, the same as bytes, and their units f64; front, deep and low
 //!        in blocks of 64 bytes
@@ -79,6 +80,8 @@ pub(crate) enum Section {
     Rows,
     Codes,
     CodedColumns,
+    SparseStarts,
+    Sparse,
     Center,
     Spread,
     SpreadCumulative,
@@ -91,7 +94,7 @@ pub(crate) enum Section {
     Low,
 }
 
-const SECTIONS: usize = 13;
+const SECTIONS: usize = 15;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
@@ -116,6 +119,8 @@ struct RawHeader {
     data_checksum: u32,
     /// 1 where rows are coded too, else 0.
     coded: u64,
+    /// Blocks of codes without zeros, 0 where there are none.
+    sparse_lines: u64,
     sections: [Place; SECTIONS],
     /// Of the index; 0 components where there is none.
     components: u64,
@@ -139,6 +144,8 @@ pub(crate) struct Layout {
     pub(crate) shape: Shape,
     /// Whether rows are coded too.
     pub(crate) coded: bool,
+    /// How many lines they take without zeros, 0 where there are none.
+    pub(crate) sparse_lines: usize,
     /// The parts of the index, where there is one.
     pub(crate) index: Option<IndexLayout>,
     limbs: usize,
@@ -147,11 +154,12 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    /// For data of this shape, which may be coded too, whose sums take so many limbs, with this index.
-    /// `None` where that is larger than memory can be.
+    /// For data of this shape, which may be coded too, without zeros in so many lines, whose sums take so
+    /// many limbs, with this index. `None` where that is larger than memory can be.
     pub(crate) fn new(
         shape: Shape,
         coded: bool,
+        sparse_lines: usize,
         limbs: usize,
         index: Option<IndexLayout>,
     ) -> Option<Self> {
@@ -161,6 +169,8 @@ impl Layout {
             bytes(shape.n.checked_mul(stride)?, size_of::<f32>())?,
             bytes(shape.n.checked_mul(stride)?, usize::from(coded))?,
             bytes(CodedRows::NUMBERS * stride, usize::from(coded) * size_of::<f32>())?,
+            if sparse_lines == 0 { 0 } else { bytes(shape.n.checked_add(1)?, size_of::<u32>())? },
+            bytes(sparse_lines, size_of::<Line>())?,
             bytes(stride, size_of::<f64>())?,
             bytes(shape.n, size_of::<f64>())?,
             bytes(shape.n, size_of::<f64>())?,
@@ -179,7 +189,7 @@ impl Layout {
             end = end.checked_add(len)?.checked_next_multiple_of(ALIGNMENT)?;
         }
         isize::try_from(end).ok()?;
-        Some(Self { shape, coded, index, limbs, sections, file_len: end })
+        Some(Self { shape, coded, sparse_lines, index, limbs, sections, file_len: end })
     }
 
     pub(crate) fn file_len(&self) -> usize {
@@ -196,6 +206,13 @@ impl Layout {
     pub(crate) fn section_mut<'a>(&self, file: &'a mut [u8], section: Section) -> &'a mut [u8] {
         let Place { offset, len } = self.sections[section as usize];
         &mut file[offset as usize..][..len as usize]
+    }
+
+    /// Codes, and where those without zeros are written.
+    pub(crate) fn split_at_sparse<'a>(&self, file: &'a mut [u8]) -> (&'a [u8], &'a mut [u8]) {
+        let Place { offset, len } = self.sections[Section::Sparse as usize];
+        let (before, behind) = file.split_at_mut(offset as usize);
+        (self.section(before, Section::Codes), &mut behind[..len as usize])
     }
 
     /// What is before the sections that belong to the index' rows, and these sections, to write.
@@ -222,6 +239,7 @@ impl Layout {
             file_len: self.file_len as u64,
             limbs: self.limbs as u32,
             coded: self.coded.into(),
+            sparse_lines: self.sparse_lines as u64,
             data_checksum: checksum(&file[HEADER_LEN..], threads),
             sections: self.sections,
             components: index.map_or(0, |index| index.layout.components as u64),
@@ -280,7 +298,9 @@ impl Layout {
             Some(IndexHeader { layout, unit: header.unit, defect: header.defect })
         };
         let index_layout = index.map(|index| index.layout);
-        let layout = Self::new(shape, header.coded == 1, header.limbs as usize, index_layout)
+        let sparse_lines = size(header.sparse_lines, file.len())?;
+        let (coded, limbs) = (header.coded == 1, header.limbs as usize);
+        let layout = Self::new(shape, coded, sparse_lines, limbs, index_layout)
             .ok_or(HeaderError::Sections)?;
         if layout.sections != header.sections || layout.file_len != file.len() {
             return Err(HeaderError::Sections);
@@ -324,7 +344,7 @@ mod tests {
     use super::*;
 
     fn file() -> Vec<u8> {
-        let layout = Layout::new(Shape { n: 5, d: 19 }, false, 2, None).unwrap();
+        let layout = Layout::new(Shape { n: 5, d: 19 }, false, 0, 2, None).unwrap();
         let mut file = vec![7; layout.file_len()];
         file[..HEADER_LEN].fill(0);
         layout.write_header(&mut file, None, 3);
@@ -333,7 +353,7 @@ mod tests {
 
     #[test]
     fn sections_are_aligned_and_do_not_overlap() {
-        let layout = Layout::new(Shape { n: 5, d: 19 }, false, 2, None).unwrap();
+        let layout = Layout::new(Shape { n: 5, d: 19 }, false, 0, 2, None).unwrap();
         let mut end = HEADER_LEN as u64;
         for place in layout.sections {
             assert!(place.offset >= end && place.offset.is_multiple_of(ALIGNMENT as u64));
@@ -369,7 +389,7 @@ mod tests {
 
     #[test]
     fn a_shape_beyond_memory_is_refused() {
-        assert!(Layout::new(Shape { n: usize::MAX / 8, d: 100 }, false, 2, None).is_none());
-        assert!(Layout::new(Shape { n: 1, d: 1 }, false, 0, None).is_none());
+        assert!(Layout::new(Shape { n: usize::MAX / 8, d: 100 }, false, 0, 2, None).is_none());
+        assert!(Layout::new(Shape { n: 1, d: 1 }, false, 0, 0, None).is_none());
     }
 }

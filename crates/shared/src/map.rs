@@ -5,7 +5,7 @@ use crate::layout::{HeaderError, IndexHeader, Layout, Section, Shape};
 use crate::mapping::Mapping;
 use kscan_kmeans::exact_sum::SumGrid;
 use kscan_kmeans::index::IndexView;
-use kscan_kmeans::{CodedRows, Data, Rows};
+use kscan_kmeans::{CodedRows, Data, Rows, SparseRows};
 use std::fs::File;
 use std::path::Path;
 
@@ -71,7 +71,12 @@ impl SharedMap {
     pub fn index(&self) -> Option<IndexView<'_>> {
         let IndexHeader { layout, unit, defect } = self.index?;
         let section = |section| self.layout.section(&self.map, section);
+        let sparse = (self.layout.sparse_lines > 0).then(|| {
+            let [starts, lines] = [Section::SparseStarts, Section::Sparse].map(section);
+            SparseRows::new(bytemuck::cast_slice(starts), bytemuck::cast_slice(lines))
+        });
         Some(IndexView {
+            sparse,
             layout,
             unit,
             defect,

@@ -1,8 +1,11 @@
 //! The shared file as its users see it: made, opened, refused, gone.
 
 use kscan_dataset::{Source, Table, Values};
-use kscan_kmeans::Magnitudes;
-use kscan_kmeans::{Data, RowIndex, Rows, Simd, Statistics};
+use kscan_kmeans::index::Layout as IndexLayout;
+use kscan_kmeans::{
+    CodedRows, Data, Engine, Init, Magnitudes, Parameters, RowIndex, Rows, Simd, SimdLevel,
+    Statistics, fit,
+};
 use kscan_shared::{
     HeaderError, Place, Scaler, Scaling, Shape, SharedError, SharedFile, SharedMap,
 };
@@ -18,7 +21,7 @@ use tempfile::TempDir;
 
 /// Where sections begin, and the bytes of header before that hold something.
 const HEADER_LEN: usize = 4096;
-const HEADER_FIELDS: usize = 320;
+const HEADER_FIELDS: usize = 360;
 
 fn table(values: Array2<f32>) -> Table {
     Table::from_values(&Source::File("test".into()), Values::F32(values)).expect("finite values")
@@ -404,6 +407,44 @@ fn a_damaged_file_is_refused() {
             _ => HeaderError::Checksum,
         };
         assert_eq!(refusal(&flipped), Some(expected), "bit {bit}");
+    }
+}
+
+/// Bytes of which so many in a hundred are not 0, with an index for them; whether they are kept without
+/// zeros, and what the index has instead.
+#[test]
+fn pictures_are_kept_without_zeros_where_most_are() {
+    for (share, is_sparse) in [(10, true), (30, true), (95, false)] {
+        let values = Array2::from_shape_fn((1200, 300), |(row, column)| {
+            let mixed = row * 7919 + column / 4 * 104_729;
+            if mixed % 100 < share { (mixed % 251 + column % 4 + 1) as u8 } else { 0 }
+        });
+        let table = Table::from_values(&Source::File("test".into()), Values::U8(values)).unwrap();
+        let scaler = Scaler::fit(&table, Scaling::Standard, 2);
+        let layout = IndexLayout::of(1200, 300);
+        for simd in [SimdLevel::Portable, SimdLevel::Avx512].into_iter().filter_map(Simd::new) {
+            let place = Place::Anonymous;
+            let file = SharedFile::create(place, &table, &scaler, Some(layout), simd, 3).unwrap();
+            let (data, index) = (file.map().data(), file.map().index().unwrap());
+            let is_sparse = is_sparse && CodedRows::pay(simd);
+            assert_eq!(index.sparse.is_some(), is_sparse, "{share} % and {simd:?}");
+            let levels = if is_sparse { 1 } else { layout.levels() };
+            assert_eq!(index.layout.levels(), levels, "{share} % and {simd:?}");
+            let parameters = |engine| Parameters {
+                k: 6,
+                init_id: 0,
+                seed: 3,
+                init: Init::KMeansPlusPlus,
+                max_iter: 20,
+                tol: 0.0,
+                engine,
+                simd,
+            };
+            let fit = |index, engine| fit(data, index, &parameters(engine), &mut ()).unwrap();
+            let (plain, fast) = (fit(None, Engine::Plain), fit(Some(index), Engine::Fast));
+            assert!(plain.labels == fast.labels && plain.init_rows == fast.init_rows);
+            assert_eq!(plain.inertia.to_bits(), fast.inertia.to_bits(), "{share} % and {simd:?}");
+        }
     }
 }
 

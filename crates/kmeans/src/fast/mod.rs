@@ -5,8 +5,8 @@
 //! 1. not looked at: no centroid has moved far enough since the last look ([`bounds`]);
 //! 2. its scores of an earlier iteration, and its leading coordinates times what centroids have moved
 //!    since ([`anchors`]);
-//! 3. all its coordinates, two bytes each of the leading ones, and a byte of the others; then two bytes
-//!    of all ([`planes`], [`weigh`]);
+//! 3. its codes, where it is coded and most of them are 0 ([`codes`]); else all its coordinates, two bytes
+//!    each of the leading ones, and a byte of the others, then two bytes of all ([`planes`], [`weigh`]);
 //! 4. its values, among the centroids that are left, in binary32 ([`close`]);
 //! 5. the definition, among those.
 //!
@@ -21,10 +21,12 @@ mod anchors;
 mod bounds;
 mod centroids;
 mod close;
+mod codes;
 mod integers;
 mod judge;
 mod kernel;
 mod level;
+mod looks;
 mod movements;
 mod planes;
 mod product;
@@ -308,5 +310,7 @@ impl Look<'_> {
     }
 }
 
+#[cfg(test)]
+mod pictures;
 #[cfg(test)]
 mod tests;

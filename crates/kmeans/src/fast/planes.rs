@@ -12,13 +12,13 @@ use crate::simd::Simd;
 /// Up to this many lanes, distances are kept for every pair of centroids.
 const PAIRWISE: usize = 256;
 
-/// How closely rows are looked at. Low bytes are never multiplied with low ones.
+/// How closely rows are looked at. Of coordinates:
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Depth {
     /// Both bytes of the first level, in which most of a centroid lies, and so does most of what a score
     /// is off by; high bytes of the others.
     Rough,
-    /// Both bytes of all levels.
+    /// Both bytes of all levels, but never low ones with low ones.
     Fine,
 }
 
@@ -172,7 +172,7 @@ impl Planes {
     }
 
     /// Number of groups of lanes.
-    pub(super) fn groups(&self) -> usize {
+    fn groups(&self) -> usize {
         self.squares.len()
     }
 

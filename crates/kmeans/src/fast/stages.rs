@@ -5,9 +5,10 @@ use super::centroids::Centroids;
 use super::close::Close;
 use super::judge::{Ranges, Verdicts, judge, lead};
 use super::kernel::{self, LANES, ROWS};
-use super::planes::{Depth, Planes};
+use super::looks::Looks;
+use super::planes::Depth;
 use super::product::Product;
-use super::weigh::{Batch, Kept, MovedProducts, Tile, by_anchors, by_planes};
+use super::weigh::{Batch, Kept, MovedProducts, by_anchors};
 use super::{Look, Room, Settled};
 use crate::data::Data;
 use crate::index::IndexView;
@@ -28,10 +29,10 @@ const WORTH: u64 = 16;
 pub(super) struct Stages {
     centroids: Centroids,
     product: Product,
-    planes: Planes,
+    looks: Looks,
     anchors: Option<Anchors>,
-    /// Whether all coordinates of centroids are known in this iteration.
-    whole: bool,
+    /// Whether rows can be looked at in this iteration.
+    can_look: bool,
     /// Rows that this and the last iteration's anchors could not decide.
     open: u64,
     /// Those of a block.
@@ -41,7 +42,6 @@ pub(super) struct Stages {
     batches: Vec<(usize, Range<usize>)>,
     /// and those that are on the way.
     moved: [MovedProducts; STEPS],
-    tile: Tile,
     ranges: Ranges,
     verdicts: Verdicts,
     pending: Pending,
@@ -80,15 +80,14 @@ impl Stages {
         let lanes = centroids.lanes;
         Self {
             product: Product::new(simd, index, k),
-            planes: Planes::new(index, k),
+            looks: Looks::new(data, index, k),
             anchors: Anchors::new(index, lanes),
-            whole: false,
+            can_look: false,
             open: u64::MAX,
             rows: Vec::new(),
             by_slot: BySlot::default(),
             batches: Vec::new(),
             moved: array::from_fn(|_| MovedProducts::new(index, lanes / LANES)),
-            tile: Tile::new(index),
             ranges: Ranges::new(k),
             verdicts: Verdicts::default(),
             pending: Pending::default(),
@@ -105,13 +104,15 @@ impl Stages {
         index: &IndexView<'_>,
     ) -> bool {
         let k = self.centroids.k;
-        self.whole = self.anchors.as_ref().is_none_or(Anchors::are_none)
+        self.can_look = !self.looks.take_the_basis()
+            || self.anchors.as_ref().is_none_or(Anchors::are_none)
             || self.open.saturating_mul(WORTH) > (k * index.layout.components) as u64;
         self.open = 0;
+        let whole = self.can_look && self.looks.take_the_basis();
         let product = &mut self.product;
-        let usable = self.centroids.set(simd, index, data, centroids, self.whole, product);
-        if usable && self.whole {
-            self.planes.set(simd, index, &self.centroids, product);
+        let usable = self.centroids.set(simd, index, data, centroids, whole, product);
+        if usable && self.can_look {
+            self.looks.set(simd, index, &self.centroids, product);
         }
         if let Some(anchors) = &mut self.anchors {
             if usable {
@@ -128,15 +129,16 @@ impl Stages {
     pub(super) fn decide(&mut self, visits: &[u32], task: &mut Task<'_, '_>) {
         let mut rows = std::mem::take(&mut self.rows);
         rows.clear();
-        if self.whole && self.anchors.as_ref().is_none_or(Anchors::are_none) {
+        if self.can_look && self.anchors.as_ref().is_none_or(Anchors::are_none) {
             rows.extend_from_slice(visits);
         } else {
             self.decide_by_anchors(visits, &mut rows, task);
         }
         self.open += (rows.len() + self.pending.rows.len()) as u64;
-        if self.whole {
-            self.decide_by_planes(Depth::Rough, &mut rows, task);
-            self.decide_by_planes(Depth::Fine, &mut rows, task);
+        if self.can_look {
+            for depth in Depth::ALL {
+                self.decide_by_looks(depth, &mut rows, task);
+            }
         }
         self.rows = rows;
         self.decide_pending(task);
@@ -158,7 +160,7 @@ impl Stages {
         };
         counters.add_read(visits.len() * index.layout.widths[0], 1);
         anchors.sort(visits, by_slot);
-        if self.whole {
+        if self.can_look {
             open.extend_from_slice(by_slot.take_unknown());
         }
         batches.clear();
@@ -190,7 +192,7 @@ impl Stages {
                 if are_settled >> i & 1 == 1 {
                     continue;
                 }
-                if self.whole {
+                if self.can_look {
                     open.push(row);
                 } else {
                     pending.push(ranges, verdicts, i, row);
@@ -203,17 +205,16 @@ impl Stages {
         open.sort_unstable();
     }
 
-    /// Settles those of the `open` rows that these bytes of all their coordinates decide, and keeps
-    /// what is found. Others stay open or, after both bytes, are left pending.
-    fn decide_by_planes(
+    /// Settles those of the `open` rows that a look in this `depth` decides, and keeps what is found. Others
+    /// stay open or, after a fine one, are left pending.
+    fn decide_by_looks(
         &mut self,
         depth: Depth,
         open: &mut Vec<u32>,
         &mut Task { look, index, ref mut settled, ref mut counters }: &mut Task<'_, '_>,
     ) {
-        let Self { planes, anchors, tile, ranges, verdicts, pending, .. } = self;
-        let both = if depth == Depth::Fine { index.layout.width() } else { index.layout.widths[0] };
-        counters.add_read(open.len() * (index.layout.width() + both), 1);
+        let Self { looks, anchors, ranges, verdicts, pending, .. } = self;
+        counters.add_read(open.len() * looks.bytes_of_row(index, depth), 1);
         let mut left = 0;
         for start in (0..open.len()).step_by(ROWS) {
             let mut rows = [0; ROWS];
@@ -225,7 +226,7 @@ impl Stages {
             }
             let next = &open[start + rows.len()..open.len().min(start + 2 * ROWS)];
             let batch = Batch { rows, nearest: &nearest[..rows.len()], next };
-            by_planes(look.simd, look.simd, index, planes, depth, &batch, tile, ranges);
+            looks.look(look.simd, index, depth, &batch, ranges);
             judge(look.simd, ranges, verdicts);
             let are_settled = settled.settle_all(look.simd, rows, verdicts);
             for (i, &row) in rows.iter().enumerate() {

@@ -27,13 +27,13 @@ use proptest::prelude::*;
 /// Rows, padded, with what is computed of them.
 pub(super) struct Problem {
     values: Vec<f32>,
-    n: usize,
-    d: usize,
+    pub(super) n: usize,
+    pub(super) d: usize,
     statistics: Statistics,
 }
 
 impl Problem {
-    fn new(n: usize, d: usize, mut value: impl FnMut(usize, usize) -> f32) -> Self {
+    pub(super) fn new(n: usize, d: usize, mut value: impl FnMut(usize, usize) -> f32) -> Self {
         let stride = Rows::stride_of(d);
         let mut values = vec![0.0; n * stride];
         for (row, values) in values.chunks_exact_mut(stride).enumerate() {
@@ -52,7 +52,7 @@ impl Problem {
     }
 
     /// Levels as narrow as they can be, so that small problems have several.
-    fn narrow(&self, components: usize) -> Layout {
+    pub(super) fn narrow(&self, components: usize) -> Layout {
         let mut layout = Layout::with_components(self.n, self.d, components);
         let mut left = layout.width();
         for (level, width) in layout.widths.iter_mut().enumerate() {
@@ -64,7 +64,7 @@ impl Problem {
 }
 
 /// All that has to be equal, floats by their bits.
-fn bits(found: &Fit) -> impl PartialEq + std::fmt::Debug + use<> {
+pub(super) fn bits(found: &Fit) -> impl PartialEq + std::fmt::Debug + use<> {
     (
         found.labels.clone(),
         found.centroids.iter().map(|x| x.to_bits()).collect::<Vec<_>>(),
@@ -74,7 +74,7 @@ fn bits(found: &Fit) -> impl PartialEq + std::fmt::Debug + use<> {
     )
 }
 
-fn run(
+pub(super) fn run(
     data: Data<'_>,
     index: Option<IndexView<'_>>,
     parameters: &Parameters,
@@ -103,7 +103,7 @@ fn assert_equal_bits(problem: &Problem, parameters: &Parameters) {
     }
 }
 
-fn parameters(k: usize, init_id: u64, init: Init) -> Parameters {
+pub(super) fn parameters(k: usize, init_id: u64, init: Init) -> Parameters {
     Parameters {
         k,
         init_id,
@@ -118,7 +118,7 @@ fn parameters(k: usize, init_id: u64, init: Init) -> Parameters {
 
 /// Numbers for problems, from a seed.
 #[derive(Clone)]
-struct Source(u64);
+pub(super) struct Source(pub(super) u64);
 
 impl Source {
     fn next(&mut self) -> u64 {
@@ -129,7 +129,7 @@ impl Source {
         x ^ (x >> 31)
     }
 
-    fn below(&mut self, n: u64) -> u64 {
+    pub(super) fn below(&mut self, n: u64) -> u64 {
         self.next() % n
     }
 
@@ -137,7 +137,7 @@ impl Source {
         (self.next() >> 40) as f32 / (1 << 24) as f32
     }
 
-    fn normal(&mut self) -> f32 {
+    pub(super) fn normal(&mut self) -> f32 {
         (0..6).map(|_| self.unit() - 0.5).sum::<f32>() * 1.4
     }
 }
@@ -314,13 +314,13 @@ fn an_index_decides_most_rows_without_the_definition() {
 }
 
 /// Squared distance in units, for holding bounds against.
-fn true_square(data: Data<'_>, unit: f64, row: usize, centroid: &[f64]) -> f64 {
+pub(super) fn true_square(data: Data<'_>, unit: f64, row: usize, centroid: &[f64]) -> f64 {
     let row = data.rows.row(RowIndex::new(row));
     row.iter().zip(centroid).map(|(&x, c)| ((f64::from(x) - c) * unit).powi(2)).sum()
 }
 
 /// What is said of row `i` must not promise more than is true.
-fn assert_sound(
+pub(super) fn assert_sound(
     verdicts: &Verdicts,
     i: usize,
     k: usize,

@@ -4,7 +4,8 @@ use super::bounds::Limit;
 use super::close;
 use super::judge::{Ranges, Verdicts, judge};
 use super::kernel::{
-    self, GroupLine, KeptScores, LANES, Lanes, Part, Products, ROWS, RowLines, Sums, Widths,
+    self, FOUR, GroupLine, KeptScores, LANES, Lanes, Part, Plane, Products, ROWS, RowLines,
+    SparseBatch, Sums, Widths,
 };
 use super::movements::Movements;
 use super::record::Numbers;
@@ -19,6 +20,7 @@ use crate::integers::{BYTES, multiply_signed};
 use crate::lines::Line;
 use crate::rows::{Magnitudes, Rows};
 use crate::simd::{LINE, Simd};
+use crate::sparse::{Four, SparseRow};
 use std::hint::black_box;
 
 /// Columns, rows and centroids of every workload.
@@ -27,8 +29,9 @@ const COUNT: usize = 4096;
 const K: usize = 10;
 
 /// The names that [`workload`] knows.
-pub const NAMES: [&str; 12] = [
+pub const NAMES: [&str; 13] = [
     "bytes of 16 rows x 16 centroids",
+    "codes of 16 rows x 16 centroids",
     "range of a kept score",
     "keeping scores",
     "turn a square",
@@ -75,6 +78,27 @@ fn turn_back(changes: &mut [Change]) {
     }
 }
 
+/// As many fours as a row of MNIST has, and both bytes of a rough look.
+fn codes_of_rows(simd: Simd) -> Box<dyn FnMut()> {
+    const FOURS: usize = 58;
+    let four = |at: usize| std::array::from_fn(|i| noise(at * FOUR + i) as u8);
+    let fours: Vec<Four> = (0..ROWS * FOURS).map(four).collect();
+    let places: Vec<u8> = (0..ROWS * FOURS).map(|at| (at % FOURS * 3) as u8).collect();
+    let planes: Vec<i8> = (0..2 * size_of::<Plane>()).map(|at| noise(at) as i8).collect();
+    let planes: Vec<Plane> = bytemuck::pod_collect_to_vec(&planes);
+    let mut sums = [Products::ZERO; 2];
+    Box::new(move || {
+        let fours = black_box(&fours);
+        let rows = std::array::from_fn(|row| SparseRow {
+            fours: &fours[row * FOURS..][..FOURS],
+            places: &places[row * FOURS..][..FOURS],
+        });
+        let batch = SparseBatch { rows, ..SparseBatch::default() };
+        kernel::multiply_sparse(simd, &batch, &planes, &mut sums);
+        black_box(&sums);
+    })
+}
+
 /// The work that is called `name`, one of [`NAMES`].
 ///
 /// # Panics
@@ -98,6 +122,7 @@ pub fn workload(name: &str, simd: Simd) -> Box<dyn FnMut()> {
                 black_box(&products);
             })
         }
+        "codes of 16 rows x 16 centroids" => codes_of_rows(simd),
         "range of a kept score" | "keeping scores" => kept_scores(name, simd, squares[0]),
         "turn a square" => {
             let mut turned = squares;

@@ -55,6 +55,12 @@ impl Layout {
         Self::with_components(n, d, components)
     }
 
+    /// The same without what takes more than leading coordinates, for rows that are looked at otherwise.
+    #[must_use]
+    pub fn leading(self) -> Self {
+        Self::with_components(self.n, self.d, self.components.min(FIRST))
+    }
+
     /// As [`Self::of`], with this many `components`.
     #[must_use]
     pub fn with_components(n: usize, d: usize, components: usize) -> Self {

@@ -16,8 +16,10 @@
 //! what bounds need of a row ([`Facts`]), so that looking at leading coordinates reads nothing else
 //! ([`IndexView::front`](field@IndexView::front)). Then come, together, the low bytes of the first level
 //! and the high ones of the third: what else a closer look reads. The other low bytes, which few rows
-//! need, stand apart again. The basis is kept in two ways, for those who multiply centroids with it: as
-//! numbers, and as integers (`crate::integers`), which its vectors are rounded to from the start.
+//! need, stand apart again. Where rows are bytes and most of these are 0 ([`crate::sparse`]), those tell
+//! more by less, and there is no level behind the first. The basis is kept in two ways, for those who
+//! multiply centroids with it: as numbers, and as integers (`crate::integers`), which its vectors are rounded
+//! to from the start.
 //!
 //! # How far it is from the truth
 //!
@@ -53,6 +55,7 @@ use crate::data::Data;
 use crate::integers;
 use crate::rows::RowIndex;
 use crate::simd::{LINE, Simd, prefetch, prefetch_in_order};
+use crate::sparse::SparseRows;
 use crate::threads::side_by_side;
 use bytemuck::{Pod, Zeroable};
 use product::Basis;
@@ -99,6 +102,9 @@ pub struct IndexView<'a> {
     pub deep: &'a [Line],
     /// The low bytes of the levels behind the first, in the same lines.
     pub low: &'a [Line],
+    /// Codes without zeros, where rows are coded and have many. They tell what coordinates behind the first
+    /// level would.
+    pub sparse: Option<SparseRows<'a>>,
 }
 
 /// What is known of a row besides its coordinates: bounds of norms, in units.
@@ -306,6 +312,7 @@ impl Index {
             front: &self.front,
             deep: &self.deep,
             low: &self.low,
+            sparse: None,
         }
     }
 }

@@ -21,7 +21,9 @@ use super::planes::{GroupView, Parts, PerLevel};
 use super::record::Numbers;
 use crate::index::MAX_LEVELS;
 pub(super) use crate::integers::{FOUR, GroupLine, LANES, Products, Sums32};
+use crate::lines::Line;
 use crate::simd::{LINE, Simd, SimdLevel, multiversion};
+use crate::sparse::{PLACES, SparseRow};
 
 /// Rows that are looked at together.
 pub(super) const ROWS: usize = LANES;
@@ -112,6 +114,62 @@ fn multiply_portable(parts: &[Part<'_>], sums: &mut Products) {
     }
 }
 
+/// A byte of each column of a group of centroids, by the place of the four that it is of.
+pub(super) type Plane = [[[i8; FOUR]; LANES]; PLACES];
+
+/// Rows that are multiplied together, and the lines of those behind them, which are asked for meanwhile, one
+/// after the other: many requests at once would have to wait for each other.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct SparseBatch<'a> {
+    pub(super) rows: [SparseRow<'a>; ROWS],
+    pub(super) ahead: [&'a [Line]; ROWS],
+}
+
+/// Makes `sums` the scalar products of a batch with two or three `planes`, one for each. They must fit 32
+/// bits.
+///
+/// # Panics
+/// Where there are other numbers of them.
+#[inline]
+pub(super) fn multiply_sparse(
+    simd: Simd,
+    batch: &SparseBatch<'_>,
+    planes: &[Plane],
+    sums: &mut [Products],
+) {
+    match (planes, sums) {
+        ([a, b], [of_a, of_b]) => multiply_by_planes(simd, batch, [a, b], [of_a, of_b]),
+        ([a, b, c], [of_a, of_b, of_c]) => {
+            multiply_by_planes(simd, batch, [a, b, c], [of_a, of_b, of_c]);
+        }
+        _ => panic!("two or three planes, and sums of each"),
+    }
+}
+
+fn multiply_by_planes<const N: usize>(
+    simd: Simd,
+    batch: &SparseBatch<'_>,
+    planes: [&Plane; N],
+    sums: [&mut Products; N],
+) {
+    #[cfg(target_arch = "x86_64")]
+    if simd.level() >= SimdLevel::Avx512 {
+        return x86::multiply_sparse(batch, planes, sums);
+    }
+    let _ = simd;
+    for (plane, sums) in planes.into_iter().zip(sums) {
+        for (row, sums) in batch.rows.iter().zip(&mut sums.0) {
+            *sums = [0; LANES];
+            for (four, &place) in row.fours.iter().zip(row.places) {
+                for (sum, c) in sums.iter_mut().zip(&plane[usize::from(place)]) {
+                    let products = four.iter().zip(c).map(|(&x, &c)| i32::from(x) * i32::from(c));
+                    *sum = sum.wrapping_add(products.sum());
+                }
+            }
+        }
+    }
+}
+
 /// Which bytes of rows are multiplied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Source {
@@ -196,7 +254,7 @@ pub(super) fn add_stretches(
 
 /// Adds to `scores`, `[row][lane]`, what whole `sums` count for.
 #[inline]
-fn take(
+pub(super) fn take(
     simd: Simd,
     sums: &[Products],
     taken: &[Taken],

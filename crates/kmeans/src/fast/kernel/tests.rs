@@ -8,7 +8,56 @@ use proptest::prelude::*;
 /// Centroids of a group.
 const K: usize = 13;
 
+/// A row of so many fours.
+fn row_of(count: usize, byte: impl Fn(usize) -> u8) -> (Vec<[u8; FOUR]>, Vec<u8>) {
+    let four = |i: usize| std::array::from_fn(|c| byte(i * 11 + c));
+    ((0..count).map(four).collect(), (0..count).map(|i| byte(i * 3 + 1)).collect())
+}
+
 proptest! {
+    #[test]
+    fn every_level_multiplies_fours_of_a_row(
+        counts in prop::array::uniform16(0_usize..PLACES + 1),
+        seed in prop::collection::vec(any::<u8>(), 30..60),
+        count in 2_usize..4,
+    ) {
+        let byte = |i: usize| seed[i % seed.len()];
+        let planes: Vec<Plane> = (0..count)
+            .map(|plane| {
+                std::array::from_fn(|place| {
+                    std::array::from_fn(|lane| {
+                        std::array::from_fn(|i| {
+                            byte(plane * 5 + place * 3 + lane * 17 + i).cast_signed()
+                        })
+                    })
+                })
+            })
+            .collect();
+        let rows: Vec<_> = counts.iter().enumerate().map(|(row, &count)| {
+            row_of(count, |i| byte(i + 29 * row))
+        }).collect();
+        let lines = [Line::ZERO; 5];
+        let batch = SparseBatch {
+            rows: std::array::from_fn(|i| SparseRow { fours: &rows[i].0, places: &rows[i].1 }),
+            ahead: [&lines; ROWS],
+        };
+        for simd in available() {
+            let mut sums = vec![Products::ZERO; count];
+            multiply_sparse(simd, &batch, &planes, &mut sums);
+            for (plane, sums) in planes.iter().zip(&sums) {
+                for ((fours, places), sums) in rows.iter().zip(&sums.0) {
+                    for (lane, &sum) in sums.iter().enumerate() {
+                        let products = fours.iter().zip(places).flat_map(|(four, &place)| {
+                            let c = plane[usize::from(place)][lane];
+                            four.iter().zip(c).map(|(&x, c)| i64::from(x) * i64::from(c))
+                        });
+                        prop_assert_eq!(i64::from(sum), products.sum::<i64>(), "{:?}", simd);
+                    }
+                }
+            }
+        }
+    }
+
     #[test]
     fn every_level_adds_the_same_products_to_scores(
         count in 1_usize..12,

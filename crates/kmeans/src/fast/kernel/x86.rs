@@ -7,9 +7,11 @@ use super::super::movements::Movements;
 use super::super::planes::{Parts, PerLevel};
 use super::super::record::Numbers;
 use super::{
-    BLURRED, FOUR, KeptScores, LANES, Lanes, OfRows, Off, Part, Products, ROWS, Sums, Sums32, Taken,
+    BLURRED, FOUR, KeptScores, LANES, Lanes, OfRows, Off, Part, Plane, Products, ROWS, SparseBatch,
+    Sums, Sums32, Taken,
 };
 use crate::simd::LINE;
+use crate::sparse::Four;
 use std::arch::x86_64::{
     __m512, __m512i, _CMP_GT_OQ, _MM_HINT_T0, _mm_loadu_si128, _mm_prefetch, _mm_set1_epi32,
     _mm_setr_epi8, _mm256_add_epi32, _mm256_cvtepi8_epi16, _mm256_cvtepu8_epi16, _mm256_madd_epi16,
@@ -60,6 +62,59 @@ unsafe fn in_lanes_512(parts: &[Part<'_>], sums: &mut Products) {
     for (sums, found) in sums.0.iter_mut().zip(found) {
         store_signed(sums, found);
     }
+}
+
+/// The caller holds a token of AVX-512.
+#[inline]
+pub(super) fn multiply_sparse<const N: usize>(
+    batch: &SparseBatch<'_>,
+    planes: [&Plane; N],
+    sums: [&mut Products; N],
+) {
+    // SAFETY: the token stands for AVX-512 F and VNNI.
+    unsafe { sparse_512(batch, planes, sums) }
+}
+
+/// Even and odd fours go to sums of their own, which need not wait for each other.
+#[target_feature(enable = "avx512f,avx512vnni")]
+fn sparse_512<const N: usize>(
+    batch: &SparseBatch<'_>,
+    planes: [&Plane; N],
+    mut sums: [&mut Products; N],
+) {
+    for (i, (row, ahead)) in batch.rows.iter().zip(batch.ahead).enumerate() {
+        let mut found = [[_mm512_setzero_si512(); 2]; N];
+        let mut ahead = ahead.iter();
+        let mut add = |side: usize, four: &Four, place: u8| {
+            let x = _mm512_set1_epi32(i32::from_ne_bytes(*four));
+            for (found, plane) in found.iter_mut().zip(planes) {
+                let c = load_bytes(&plane[usize::from(place)]);
+                found[side] = _mm512_dpbusd_epi32(found[side], x, c);
+            }
+        };
+        let (fours, last_four) = row.fours.as_chunks::<2>();
+        let (places, last_place) = row.places.as_chunks::<2>();
+        for (&[four, other], &[place, other_place]) in fours.iter().zip(places) {
+            if let Some(line) = ahead.next() {
+                _mm_prefetch::<_MM_HINT_T0>(line.0.as_ptr().cast());
+            }
+            add(0, &four, place);
+            add(1, &other, other_place);
+        }
+        for (four, &place) in last_four.iter().zip(last_place) {
+            add(0, four, place);
+        }
+        for (sums, [even, odd]) in sums.iter_mut().zip(found) {
+            store_signed(&mut sums.0[i], _mm512_add_epi32(even, odd));
+        }
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn load_bytes(bytes: &[[i8; FOUR]; LANES]) -> __m512i {
+    // SAFETY: they are 64, and no alignment is asked for.
+    unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
 }
 
 /// The caller holds a token of AVX-512.

@@ -27,7 +27,7 @@ use super::kernel::{LANES, ROWS};
 use super::planes::Depth;
 use crate::data::Data;
 use crate::distance;
-use crate::index::{IndexView, Layout};
+use crate::index::IndexView;
 use crate::random::RunRandom;
 use crate::rows::RowIndex;
 use crate::seeding::{Proposal, as_centroid, candidates_per_round, draw_by_cumulative_sum};
@@ -46,9 +46,10 @@ const NARROWEST: usize = 64;
 const BLOCK: usize = 1024;
 
 /// Whether [`kmeans_plus_plus`] can be used, and is faster than the definition. Where rows have
-/// parts outside the basis, too many of them would be left to the definition.
-pub(crate) fn pays(layout: &Layout, k: usize) -> bool {
-    k <= MOST && layout.is_whole() && layout.d >= NARROWEST
+/// parts outside the basis, and no codes tell those, too many of them would be left to the definition.
+pub(crate) fn pays(index: &IndexView<'_>, k: usize) -> bool {
+    let is_whole = index.layout.is_whole() || index.sparse.is_some();
+    k <= MOST && is_whole && index.layout.d >= NARROWEST
 }
 
 /// What seeding finds.
@@ -416,7 +417,7 @@ fn take_nearer(simd: Simd, data: Data<'_>, centroid: &[f64], all: &mut [f64]) {
 mod tests {
     use super::super::tests::embedded;
     use super::*;
-    use crate::index::Index;
+    use crate::index::{Index, Layout};
 
     #[test]
     fn most_rounds_find_their_candidates_looked_at() {

@@ -3,9 +3,10 @@
 use super::super::centroids::Centroids;
 use super::super::judge::{Ranges, turn};
 use super::super::kernel::{Lanes, ROWS};
-use super::super::planes::{Depth, Planes};
+use super::super::looks::Looks;
+use super::super::planes::Depth;
 use super::super::product::Product;
-use super::super::weigh::{Batch, Tile, by_planes};
+use super::super::weigh::Batch;
 use super::intervals::Seen;
 use crate::data::Data;
 use crate::index::IndexView;
@@ -19,8 +20,7 @@ const MEAN: [u32; ROWS] = [u32::MAX; ROWS];
 pub(super) struct Round<'a> {
     simd: Simd,
     index: &'a IndexView<'a>,
-    planes: Planes,
-    tile: Tile,
+    looks: Looks,
     ranges: Ranges,
     /// The highest of these, turned.
     high: Lines<[Lanes; ROWS]>,
@@ -37,25 +37,20 @@ impl<'a> Round<'a> {
         let lanes = centroids.len() / data.rows.stride();
         let mut whole = Centroids::new(data, index, lanes);
         let mut product = Product::new(simd, index, lanes);
-        let usable = whole.set(simd, index, data, centroids, true, &mut product);
+        let mut looks = Looks::new(data, index, lanes);
+        let takes_the_basis = looks.take_the_basis();
+        let usable = whole.set(simd, index, data, centroids, takes_the_basis, &mut product);
         assert!(usable, "rows are at most one unit from the mean");
-        let mut planes = Planes::new(index, lanes);
-        planes.set(simd, index, &whole, &product);
-        Self {
-            simd,
-            index,
-            tile: Tile::new(index),
-            ranges: Ranges::new(planes.k),
-            high: Lines::zeros(planes.groups()),
-            planes,
-        }
+        looks.set(simd, index, &whole, &product);
+        let ranges = Ranges::new(lanes);
+        Self { simd, index, looks, high: Lines::zeros(ranges.low.len()), ranges }
     }
 
     /// The ranges of up to [`ROWS`] rows; asks for the `next` ones meanwhile.
     pub(super) fn look(&mut self, depth: Depth, rows: &[u32], next: &[u32]) -> Seen<'_> {
-        let Self { simd, index, planes, tile, ranges, high } = self;
+        let Self { simd, index, looks, ranges, high } = self;
         let batch = Batch { rows, nearest: &MEAN[..rows.len()], next };
-        by_planes(*simd, *simd, index, planes, depth, &batch, tile, ranges);
+        looks.look(*simd, index, depth, &batch, ranges);
         turn(*simd, &ranges.high_of_rows, high);
         Seen { low: ranges.low.as_flattened(), high: high.as_flattened(), slack: &ranges.slack }
     }

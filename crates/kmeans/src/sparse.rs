@@ -1,0 +1,148 @@
+//! Coded rows without most of their zeros.
+//!
+//! A product of codes needs only those that are not 0, and most of a picture is background. Processors
+//! multiply four codes at a time, so what a row keeps are its *fours* of which any code is not 0, each with
+//! its place. They begin with how many there are, and fill whole cache lines. Of MNIST that is less than half
+//! of all codes, to be read and to be multiplied.
+
+use crate::integers::FOUR;
+use crate::lines::Line;
+use crate::simd::LINE;
+use bytemuck::bytes_of;
+
+/// Places that a byte can tell apart.
+pub(crate) const PLACES: usize = 1 << u8::BITS;
+
+/// Codes of four columns that follow each other.
+pub(crate) type Four = [u8; FOUR];
+
+/// Rows of which fours are kept.
+#[derive(Debug, Clone, Copy)]
+pub struct SparseRows<'a> {
+    starts: &'a [u32],
+    lines: &'a [Line],
+}
+
+/// What is kept of a row: its fours, ascending, and as many places.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct SparseRow<'a> {
+    pub(crate) fours: &'a [Four],
+    pub(crate) places: &'a [u8],
+}
+
+impl<'a> SparseRows<'a> {
+    /// Rows that have been [kept](Self::keep) in `lines`, of which row `i` begins with `starts[i]` and ends
+    /// before `starts[i + 1]`.
+    #[must_use]
+    pub fn new(starts: &'a [u32], lines: &'a [Line]) -> Self {
+        Self { starts, lines }
+    }
+
+    /// Where each of some rows would begin, and where the last ends, from the lines that each
+    /// [takes](Self::lines_of). `None` where that would be no less than half of what their codes take, `d` of
+    /// each, or their places no bytes.
+    #[must_use]
+    pub fn starts(lines_of_rows: &[u32], d: usize) -> Option<Vec<u32>> {
+        let mut end = 0_u32;
+        let mut starts = Vec::with_capacity(lines_of_rows.len() + 1);
+        starts.push(0);
+        for &lines in lines_of_rows {
+            end = end.checked_add(lines)?;
+            starts.push(end);
+        }
+        let pays = end as usize <= lines_of_rows.len() * d / (2 * LINE);
+        (pays && d <= PLACES * FOUR).then_some(starts)
+    }
+
+    /// How many lines a row of these `codes` takes.
+    #[must_use]
+    pub fn lines_of(codes: &[u8]) -> u32 {
+        let count = codes.chunks(FOUR).filter(|four| four.iter().any(|&code| code != 0)).count();
+        (size_of::<u32>() + count * (FOUR + 1)).div_ceil(LINE) as u32
+    }
+
+    /// Keeps a row of these `codes` in `lines`, as many as it takes.
+    ///
+    /// # Panics
+    /// Where there are fewer, or more places than a byte has.
+    pub fn keep(codes: &[u8], lines: &mut [Line]) {
+        let kept = || {
+            let fours = codes.chunks(FOUR).map(|codes| {
+                let mut four = [0; FOUR];
+                four[..codes.len()].copy_from_slice(codes);
+                four
+            });
+            fours.enumerate().filter(|(_, four)| *four != [0; FOUR])
+        };
+        let count = kept().count();
+        let bytes: &mut [u8] = bytemuck::cast_slice_mut(lines);
+        bytes.fill(0);
+        let (head, bytes) = bytes.split_at_mut(size_of::<u32>());
+        head.copy_from_slice(bytes_of(&(count as u32)));
+        let (fours, places) = bytes.split_at_mut(FOUR * count);
+        let kept_places = fours.as_chunks_mut::<FOUR>().0.iter_mut().zip(places);
+        for ((place, four), (kept, kept_place)) in kept().zip(kept_places) {
+            *kept = four;
+            *kept_place = u8::try_from(place).expect("places are bytes");
+        }
+    }
+
+    /// The lines of a row.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
+    pub(crate) fn lines(&self, row: usize) -> &'a [Line] {
+        &self.lines[self.starts[row] as usize..self.starts[row + 1] as usize]
+    }
+
+    /// What is kept of a row.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
+    pub(crate) fn row(&self, row: usize) -> SparseRow<'a> {
+        let bytes: &[u8] = bytemuck::cast_slice(self.lines(row));
+        let (count, bytes) = bytes.split_first_chunk().expect("a row has a line");
+        let count = u32::from_ne_bytes(*count) as usize;
+        let (fours, places) = bytes.split_at(FOUR * count);
+        SparseRow { fours: fours.as_chunks().0, places: &places[..count] }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(codes: &[u8]) -> Vec<Line> {
+        let mut lines = vec![Line([7; LINE]); SparseRows::lines_of(codes) as usize];
+        SparseRows::keep(codes, &mut lines);
+        lines
+    }
+
+    #[test]
+    fn a_row_is_given_back() {
+        for d in [1, 3, 4, 64, 719, PLACES * FOUR] {
+            for share in [0, 1, 5, 97, 100] {
+                let code = |at: usize| if at * 37 % 100 < share { (at % 255) as u8 + 1 } else { 0 };
+                let codes: Vec<u8> = (0..d).map(code).collect();
+                let lines = kept(&codes);
+                let starts = [0, lines.len() as u32];
+                let row = SparseRows::new(&starts, &lines).row(0);
+                let mut found = vec![0; d.next_multiple_of(FOUR)];
+                for (four, &place) in row.fours.iter().zip(row.places) {
+                    assert_ne!(*four, [0; FOUR], "there is something in each");
+                    found[usize::from(place) * FOUR..][..FOUR].copy_from_slice(four);
+                }
+                assert_eq!(row.fours.len(), row.places.len());
+                assert_eq!(found[..d], codes, "{d} columns, {share} % of them");
+            }
+        }
+    }
+
+    #[test]
+    fn rows_are_kept_where_that_is_less_than_half_of_them() {
+        let d = 640;
+        let starts = |lines: &[u32]| SparseRows::starts(lines, d);
+        assert_eq!(starts(&[4, 1, 9, 6]), Some(vec![0, 4, 5, 14, 20]));
+        assert_eq!(starts(&[4, 1, 9, 7]), None);
+        assert_eq!(starts(&[u32::MAX, 1]), None);
+        assert_eq!(SparseRows::starts(&[1], PLACES * FOUR + 1), None, "places would be no bytes");
+    }
+}
