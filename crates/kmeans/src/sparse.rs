@@ -24,10 +24,15 @@ pub struct SparseRows<'a> {
 }
 
 /// What is kept of a row: its fours, ascending, and as many places.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct SparseRow<'a> {
     pub(crate) fours: &'a [Four],
     pub(crate) places: &'a [u8],
+}
+
+impl SparseRow<'_> {
+    /// One of which nothing is kept.
+    pub(crate) const EMPTY: Self = Self { fours: &[], places: &[] };
 }
 
 impl<'a> SparseRows<'a> {

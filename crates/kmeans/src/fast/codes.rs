@@ -40,6 +40,7 @@ use crate::index::{BIAS, IndexView, LARGEST, up};
 use crate::integers::{FOUR, Lanes64, ROUNDER32};
 use crate::lines::Lines;
 use crate::simd::{Simd, multiversion, prefetch};
+use crate::sparse::SparseRow;
 use std::slice;
 
 /// Bytes of a multiple: in a rough look the first two.
@@ -299,7 +300,7 @@ fn by_codes_body<const B: usize>(
 ) {
     let Sight { bytes, taken, squares, bounds } = &codes.sights[depth as usize];
     let sparse = index.sparse.expect("as when this was made");
-    let mut batch = SparseBatch::default();
+    let mut batch = SparseBatch { rows: [SparseRow::EMPTY; ROWS], ahead: [&[]; ROWS] };
     for (of_batch, &row) in batch.rows.iter_mut().zip(rows) {
         *of_batch = sparse.row(row as usize);
     }
@@ -314,7 +315,7 @@ fn by_codes_body<const B: usize>(
         *scores = [squares[group]; ROWS];
         kernel::take(simd, sums, &taken[group * bytes..][..*bytes], &[[1.0; ROWS]], scores);
         // Once for all groups.
-        batch.ahead = Default::default();
+        batch.ahead = [&[]; ROWS];
     }
     for (i, &row) in rows.iter().enumerate() {
         let norm = index.facts(row as usize).norm;

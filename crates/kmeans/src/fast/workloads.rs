@@ -17,7 +17,7 @@ use crate::exact_sum::{ExactSums, SumGrid};
 use crate::exchange::Change;
 use crate::index::gemm::{self, PANEL};
 use crate::integers::{BYTES, multiply_signed};
-use crate::lines::Line;
+use crate::lines::{Line, Lines};
 use crate::rows::{Magnitudes, Rows};
 use crate::simd::{LINE, Simd};
 use crate::sparse::{Four, SparseRow};
@@ -84,8 +84,9 @@ fn codes_of_rows(simd: Simd) -> Box<dyn FnMut()> {
     let four = |at: usize| std::array::from_fn(|i| noise(at * FOUR + i) as u8);
     let fours: Vec<Four> = (0..ROWS * FOURS).map(four).collect();
     let places: Vec<u8> = (0..ROWS * FOURS).map(|at| (at % FOURS * 3) as u8).collect();
-    let planes: Vec<i8> = (0..2 * size_of::<Plane>()).map(|at| noise(at) as i8).collect();
-    let planes: Vec<Plane> = bytemuck::pod_collect_to_vec(&planes);
+    let mut planes: Lines<Plane> = Lines::zeros(2);
+    let bytes = planes.as_flattened_mut().as_flattened_mut().as_flattened_mut();
+    bytes.iter_mut().enumerate().for_each(|(at, byte)| *byte = noise(at) as i8);
     let mut sums = [Products::ZERO; 2];
     Box::new(move || {
         let fours = black_box(&fours);
@@ -93,7 +94,7 @@ fn codes_of_rows(simd: Simd) -> Box<dyn FnMut()> {
             fours: &fours[row * FOURS..][..FOURS],
             places: &places[row * FOURS..][..FOURS],
         });
-        let batch = SparseBatch { rows, ..SparseBatch::default() };
+        let batch = SparseBatch { rows, ahead: [&[]; ROWS] };
         kernel::multiply_sparse(simd, &batch, &planes, &mut sums);
         black_box(&sums);
     })

@@ -119,7 +119,7 @@ pub(super) type Plane = [[[i8; FOUR]; LANES]; PLACES];
 
 /// Rows that are multiplied together, and the lines of those behind them, which are asked for meanwhile, one
 /// after the other: many requests at once would have to wait for each other.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct SparseBatch<'a> {
     pub(super) rows: [SparseRow<'a>; ROWS],
     pub(super) ahead: [&'a [Line]; ROWS],

@@ -75,7 +75,9 @@ pub(super) fn multiply_sparse<const N: usize>(
     unsafe { sparse_512(batch, planes, sums) }
 }
 
-/// Even and odd fours go to sums of their own, which need not wait for each other.
+/// Fours that are multiplied side by side, each for a sum of its own, so that none waits for another.
+const SIDES: usize = 4;
+
 #[target_feature(enable = "avx512f,avx512vnni")]
 fn sparse_512<const N: usize>(
     batch: &SparseBatch<'_>,
@@ -83,30 +85,42 @@ fn sparse_512<const N: usize>(
     mut sums: [&mut Products; N],
 ) {
     for (i, (row, ahead)) in batch.rows.iter().zip(batch.ahead).enumerate() {
-        let mut found = [[_mm512_setzero_si512(); 2]; N];
+        let mut found = [[_mm512_setzero_si512(); N]; SIDES];
         let mut ahead = ahead.iter();
-        let mut add = |side: usize, four: &Four, place: u8| {
-            let x = _mm512_set1_epi32(i32::from_ne_bytes(*four));
-            for (found, plane) in found.iter_mut().zip(planes) {
-                let c = load_bytes(&plane[usize::from(place)]);
-                found[side] = _mm512_dpbusd_epi32(found[side], x, c);
-            }
-        };
-        let (fours, last_four) = row.fours.as_chunks::<2>();
-        let (places, last_place) = row.places.as_chunks::<2>();
-        for (&[four, other], &[place, other_place]) in fours.iter().zip(places) {
+        let (fours, last_fours) = row.fours.as_chunks::<SIDES>();
+        let (places, last_places) = row.places.as_chunks::<SIDES>();
+        for (fours, places) in fours.iter().zip(places) {
             if let Some(line) = ahead.next() {
                 _mm_prefetch::<_MM_HINT_T0>(line.0.as_ptr().cast());
             }
-            add(0, &four, place);
-            add(1, &other, other_place);
+            for side in 0..SIDES {
+                add_products(&fours[side], places[side], &planes, &mut found[side]);
+            }
         }
-        for (four, &place) in last_four.iter().zip(last_place) {
-            add(0, four, place);
+        for (four, &place) in last_fours.iter().zip(last_places) {
+            add_products(four, place, &planes, &mut found[0]);
         }
-        for (sums, [even, odd]) in sums.iter_mut().zip(found) {
-            store_signed(&mut sums.0[i], _mm512_add_epi32(even, odd));
+        let [a, b, c, d] = found;
+        for (plane, sums) in sums.iter_mut().enumerate() {
+            let (first, second) =
+                (_mm512_add_epi32(a[plane], b[plane]), _mm512_add_epi32(c[plane], d[plane]));
+            store_signed(&mut sums.0[i], _mm512_add_epi32(first, second));
         }
+    }
+}
+
+/// Adds the products of a row's four with those of a place in each of the planes.
+#[inline]
+#[target_feature(enable = "avx512f,avx512vnni")]
+fn add_products<const N: usize>(
+    four: &Four,
+    place: u8,
+    planes: &[&Plane; N],
+    found: &mut [__m512i; N],
+) {
+    let x = _mm512_set1_epi32(i32::from_ne_bytes(*four));
+    for (found, plane) in found.iter_mut().zip(planes) {
+        *found = _mm512_dpbusd_epi32(*found, x, load_bytes(&plane[usize::from(place)]));
     }
 }
 
