@@ -150,7 +150,7 @@ fn shared() -> Written {
         let index = with_index.then(|| Layout::of(table.rows(), table.cols()));
         let file = SharedFile::create(Place::Anonymous, &table, &scaler, index, Simd::detect(), 1)?;
         let mut bytes = fs::read(file.path())?;
-        bytes.drain(360..4096);
+        bytes.drain(368..4096);
         bytes.truncate(1024);
         write(&format!("shared/{name}"), &bytes)?;
         if name == "plain" {
@@ -170,8 +170,8 @@ fn shared_but_for(good: &[u8]) -> Written {
         ("longer", 32, (1_u64 << 30).to_le_bytes().as_slice()),
         ("limbs-beyond", 40, u32::MAX.to_le_bytes().as_slice()),
         ("codes-beyond", 56, (1_u64 << 58).to_le_bytes().as_slice()),
-        ("components-beyond", 304, 4096_u64.to_le_bytes().as_slice()),
-        ("components-overflow", 304, u64::MAX.to_le_bytes().as_slice()),
+        ("components-beyond", 312, 4096_u64.to_le_bytes().as_slice()),
+        ("components-overflow", 312, u64::MAX.to_le_bytes().as_slice()),
     ] {
         let mut bytes = good.to_vec();
         bytes[at..][..field.len()].copy_from_slice(field);

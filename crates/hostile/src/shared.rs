@@ -9,7 +9,7 @@ const HEADER_LEN: usize = 4096;
 
 /// The bytes of the header that hold something; of these, its own checksum, the number of rows, of
 /// columns, and the file's length.
-const FIELDS: usize = 360;
+const FIELDS: usize = 368;
 const CHECKSUM: usize = 12;
 const ROWS: usize = 16;
 const COLUMNS: usize = 24;

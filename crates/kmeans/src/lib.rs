@@ -68,7 +68,7 @@ pub use index::{Index, IndexView, Layout};
 pub use lloyd::{Counters, Iteration, Stop};
 pub use rows::{Magnitudes, RowIndex, Rows};
 pub use simd::{Simd, SimdLevel};
-pub use sparse::SparseRows;
+pub use sparse::{Fours, SparseRows};
 pub use threads::side_by_side;
 
 /// Version of the definitions on this page. Results of different versions are never mixed:

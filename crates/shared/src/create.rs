@@ -1,7 +1,7 @@
 //! Making the file.
 
 use crate::SharedError;
-use crate::layout::{IndexHeader, Layout, Section, Shape};
+use crate::layout::{IndexHeader, Layout, Section, Shape, Sparse};
 use crate::map::SharedMap;
 use crate::mapping::{Mapping, NewMapping, SEALS};
 use crate::scaler::Scaler;
@@ -9,7 +9,7 @@ use kscan_dataset::{Dtype, Table, Values};
 use kscan_kmeans::Magnitudes;
 use kscan_kmeans::exact_sum::SumGrid;
 use kscan_kmeans::index::{Layout as IndexLayout, Line, Plan, RowsMut};
-use kscan_kmeans::{CodedRows, Rows, Simd, SparseRows, Statistics, side_by_side};
+use kscan_kmeans::{CodedRows, Fours, Rows, Simd, SparseRows, Statistics, side_by_side};
 use ndarray::Axis;
 use rustix::fs::{FallocateFlags, MemfdFlags, Mode, SealFlags};
 use std::fs::{File, OpenOptions};
@@ -17,6 +17,9 @@ use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+
+/// Rows that are asked which fours are the fewest.
+const SAMPLE: usize = 128;
 
 /// Where the shared file is to be.
 #[derive(Debug, Clone, Copy)]
@@ -57,12 +60,12 @@ impl SharedFile {
         let coded = may_be_coded(table.dtype(), index) && CodedRows::pay(simd);
         let sparse = index.filter(|index| coded && index.leading() != *index);
         let sparse = sparse.and_then(|_| sparse_starts(table, threads));
+        let (sparse, starts) = sparse.unzip();
         // Codes without zeros tell what the rest of the coordinates would.
         let index = index.map(|index| if sparse.is_some() { index.leading() } else { index });
-        let starts = sparse.unwrap_or_default();
-        let sparse_lines = starts.last().map_or(0, |&end| end as usize);
+        let starts = starts.unwrap_or_default();
         let limbs = kscan_kmeans::exact_sum::MAX_LIMBS;
-        let widest = Layout::new(shape, coded, sparse_lines, limbs, index);
+        let widest = Layout::new(shape, coded, sparse, limbs, index);
         let bytes = widest.map_or(u64::MAX, |layout| layout.file_len() as u64);
         let fail_at =
             |place: &str, source| SharedError::Create { place: place.to_owned(), bytes, source };
@@ -107,21 +110,21 @@ impl SharedFile {
         let mut writable = NewMapping::allocate(&file, bytes, threads)?;
         let magnitudes = scale_rows(&mut writable, widest, table, scaler, threads)?;
         let coded = widest.coded && code_rows(&mut writable, widest, table, scaler, simd, threads);
-        let sparse_lines = if coded { widest.sparse_lines } else { 0 };
-        if sparse_lines > 0 {
-            keep_sparse(&mut writable, widest, starts, threads);
+        let sparse = widest.sparse.filter(|_| coded);
+        if let Some(Sparse { fours, .. }) = sparse {
+            keep_sparse(&mut writable, widest, fours, starts, threads);
         }
 
         let grid = SumGrid::for_rows(shape.n, magnitudes);
-        let plain = Layout::new(shape, coded, sparse_lines, grid.limbs(), None)
-            .expect("smaller than the widest");
+        let plain =
+            Layout::new(shape, coded, sparse, grid.limbs(), None).expect("smaller than the widest");
         let statistics = add_statistics(&mut writable, &plain, magnitudes, simd, threads);
         let plan = widest.index.and_then(|index| {
             let data = statistics.with_rows(rows(&writable, &plain));
             Plan::new(simd, data, threads, index)
         });
         let index_layout = plan.as_ref().map(|plan| plan.layout);
-        let layout = Layout::new(shape, coded, sparse_lines, grid.limbs(), index_layout)
+        let layout = Layout::new(shape, coded, sparse, grid.limbs(), index_layout)
             .expect("no wider than the widest");
         let header =
             plan.map(|plan| add_index(&mut writable, &layout, &plan, &statistics, simd, threads));
@@ -140,7 +143,7 @@ impl SharedFile {
     #[must_use]
     pub fn size(shape: Shape, dtype: Dtype, index: Option<IndexLayout>) -> Option<u64> {
         let coded = may_be_coded(dtype, index);
-        let widest = Layout::new(shape, coded, 0, kscan_kmeans::exact_sum::MAX_LIMBS, index)?;
+        let widest = Layout::new(shape, coded, None, kscan_kmeans::exact_sum::MAX_LIMBS, index)?;
         Some(widest.file_len() as u64)
     }
 
@@ -279,27 +282,40 @@ fn code_rows(
     hold.into_iter().all(|holds| holds)
 }
 
-/// Where rows of bytes would begin without zeros, where that pays.
-fn sparse_starts(table: &Table, threads: usize) -> Option<Vec<u32>> {
+/// How rows of bytes would be kept without zeros, and where they would begin, where that pays.
+fn sparse_starts(table: &Table, threads: usize) -> Option<(Sparse, Vec<u32>)> {
     let Values::U8(values) = table.values() else { return None };
+    let step = values.nrows().div_ceil(SAMPLE);
+    let sample: Vec<Vec<u8>> =
+        values.rows().into_iter().step_by(step).map(|row| row.to_vec()).collect();
+    let fours = Fours::fewest(&sample, values.ncols());
     let part = values.nrows().div_ceil(threads.max(1));
     let lines = side_by_side(values.axis_chunks_iter(Axis(0), part).map(|values| {
         move || -> Vec<u32> {
-            let mut codes = Vec::new();
+            let (mut codes, mut arranged) = (Vec::new(), Vec::new());
             let rows = values.rows().into_iter();
             rows.map(|row| {
                 codes.clear();
                 codes.extend(&row);
-                SparseRows::lines_of(&codes)
+                fours.arrange(&codes, &mut arranged);
+                SparseRows::lines_of(&arranged)
             })
             .collect()
         }
     }));
-    SparseRows::starts(&lines.concat(), values.ncols())
+    let starts = SparseRows::starts(&lines.concat(), values.ncols())?;
+    let lines = starts.last().map_or(0, |&end| end as usize);
+    Some((Sparse { lines, fours }, starts))
 }
 
 /// Writes the codes that are there once more, without zeros.
-fn keep_sparse(file: &mut NewMapping, layout: &Layout, starts: &[u32], threads: usize) {
+fn keep_sparse(
+    file: &mut NewMapping,
+    layout: &Layout,
+    fours: Fours,
+    starts: &[u32],
+    threads: usize,
+) {
     let Shape { n, d } = layout.shape;
     layout.section_mut(file, Section::SparseStarts).copy_from_slice(bytemuck::cast_slice(starts));
     let (codes, lines) = layout.split_at_sparse(file);
@@ -314,10 +330,12 @@ fn keep_sparse(file: &mut NewMapping, layout: &Layout, starts: &[u32], threads: 
             let mut lines = lines.split_off_mut(..count).expect("there is room");
             let codes = codes.clone().skip(start).take(end - start);
             move || {
+                let mut arranged = Vec::new();
                 for (codes, ends) in codes {
                     let count = (ends[1] - ends[0]) as usize;
                     let lines = lines.split_off_mut(..count).expect("there is room");
-                    SparseRows::keep(codes, lines);
+                    fours.arrange(&codes[..d], &mut arranged);
+                    SparseRows::keep(&arranged, lines);
                 }
             }
         })

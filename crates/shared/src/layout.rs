@@ -12,7 +12,7 @@
 
 use bytemuck::{Pod, Zeroable};
 use kscan_kmeans::index::{BYTES, Block, Layout as IndexLayout, Line, MAX_LEVELS};
-use kscan_kmeans::{CodedRows, Rows, side_by_side};
+use kscan_kmeans::{CodedRows, Fours, Rows, side_by_side};
 
 const MAGIC: [u8; 8] = *b"KSCANSHR";
 const VERSION: u32 = 1;
@@ -119,8 +119,9 @@ struct RawHeader {
     data_checksum: u32,
     /// 1 where rows are coded too, else 0.
     coded: u64,
-    /// Blocks of codes without zeros, 0 where there are none.
+    /// Blocks of codes without zeros, 0 where there are none, and of which fours these are.
     sparse_lines: u64,
+    sparse_width: u64,
     sections: [Place; SECTIONS],
     /// Of the index; 0 components where there is none.
     components: u64,
@@ -138,14 +139,21 @@ pub(crate) struct IndexHeader {
     pub(crate) defect: f64,
 }
 
+/// How codes are kept without zeros: in so many lines, of these fours.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sparse {
+    pub(crate) lines: usize,
+    pub(crate) fours: Fours,
+}
+
 /// Which bytes of a file of a given shape hold what.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Layout {
     pub(crate) shape: Shape,
     /// Whether rows are coded too.
     pub(crate) coded: bool,
-    /// How many lines they take without zeros, 0 where there are none.
-    pub(crate) sparse_lines: usize,
+    /// How they are kept without zeros too, where they are.
+    pub(crate) sparse: Option<Sparse>,
     /// The parts of the index, where there is one.
     pub(crate) index: Option<IndexLayout>,
     limbs: usize,
@@ -154,23 +162,24 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    /// For data of this shape, which may be coded too, without zeros in so many lines, whose sums take so
-    /// many limbs, with this index. `None` where that is larger than memory can be.
+    /// For data of this shape, which may be coded, and without zeros too, whose sums take so many limbs,
+    /// with this index. `None` where that is larger than memory can be.
     pub(crate) fn new(
         shape: Shape,
         coded: bool,
-        sparse_lines: usize,
+        sparse: Option<Sparse>,
         limbs: usize,
         index: Option<IndexLayout>,
     ) -> Option<Self> {
         let stride = Rows::stride_of(shape.d);
         let bytes = |count: usize, size: usize| count.checked_mul(size);
+        let starts = sparse.map_or(Some(0), |_| shape.n.checked_add(1));
         let lengths = [
             bytes(shape.n.checked_mul(stride)?, size_of::<f32>())?,
             bytes(shape.n.checked_mul(stride)?, usize::from(coded))?,
             bytes(CodedRows::NUMBERS * stride, usize::from(coded) * size_of::<f32>())?,
-            if sparse_lines == 0 { 0 } else { bytes(shape.n.checked_add(1)?, size_of::<u32>())? },
-            bytes(sparse_lines, size_of::<Line>())?,
+            bytes(starts?, size_of::<u32>())?,
+            bytes(sparse.map_or(0, |sparse| sparse.lines), size_of::<Line>())?,
             bytes(stride, size_of::<f64>())?,
             bytes(shape.n, size_of::<f64>())?,
             bytes(shape.n, size_of::<f64>())?,
@@ -189,7 +198,7 @@ impl Layout {
             end = end.checked_add(len)?.checked_next_multiple_of(ALIGNMENT)?;
         }
         isize::try_from(end).ok()?;
-        Some(Self { shape, coded, sparse_lines, index, limbs, sections, file_len: end })
+        Some(Self { shape, coded, sparse, index, limbs, sections, file_len: end })
     }
 
     pub(crate) fn file_len(&self) -> usize {
@@ -239,7 +248,8 @@ impl Layout {
             file_len: self.file_len as u64,
             limbs: self.limbs as u32,
             coded: self.coded.into(),
-            sparse_lines: self.sparse_lines as u64,
+            sparse_lines: self.sparse.map_or(0, |sparse| sparse.lines as u64),
+            sparse_width: self.sparse.map_or(0, |sparse| sparse.fours.width as u64),
             data_checksum: checksum(&file[HEADER_LEN..], threads),
             sections: self.sections,
             components: index.map_or(0, |index| index.layout.components as u64),
@@ -298,10 +308,15 @@ impl Layout {
             Some(IndexHeader { layout, unit: header.unit, defect: header.defect })
         };
         let index_layout = index.map(|index| index.layout);
-        let sparse_lines = size(header.sparse_lines, file.len())?;
+        let lines = size(header.sparse_lines, file.len())?;
+        let fours = Fours { width: size(header.sparse_width, shape.d)? };
+        if !fours.fit(shape.d) {
+            return Err(HeaderError::Sections);
+        }
+        let sparse = (lines > 0).then_some(Sparse { lines, fours });
         let (coded, limbs) = (header.coded == 1, header.limbs as usize);
-        let layout = Self::new(shape, coded, sparse_lines, limbs, index_layout)
-            .ok_or(HeaderError::Sections)?;
+        let layout =
+            Self::new(shape, coded, sparse, limbs, index_layout).ok_or(HeaderError::Sections)?;
         if layout.sections != header.sections || layout.file_len != file.len() {
             return Err(HeaderError::Sections);
         }
@@ -344,7 +359,7 @@ mod tests {
     use super::*;
 
     fn file() -> Vec<u8> {
-        let layout = Layout::new(Shape { n: 5, d: 19 }, false, 0, 2, None).unwrap();
+        let layout = Layout::new(Shape { n: 5, d: 19 }, false, None, 2, None).unwrap();
         let mut file = vec![7; layout.file_len()];
         file[..HEADER_LEN].fill(0);
         layout.write_header(&mut file, None, 3);
@@ -353,7 +368,7 @@ mod tests {
 
     #[test]
     fn sections_are_aligned_and_do_not_overlap() {
-        let layout = Layout::new(Shape { n: 5, d: 19 }, false, 0, 2, None).unwrap();
+        let layout = Layout::new(Shape { n: 5, d: 19 }, false, None, 2, None).unwrap();
         let mut end = HEADER_LEN as u64;
         for place in layout.sections {
             assert!(place.offset >= end && place.offset.is_multiple_of(ALIGNMENT as u64));
@@ -389,7 +404,7 @@ mod tests {
 
     #[test]
     fn a_shape_beyond_memory_is_refused() {
-        assert!(Layout::new(Shape { n: usize::MAX / 8, d: 100 }, false, 0, 2, None).is_none());
-        assert!(Layout::new(Shape { n: 1, d: 1 }, false, 0, 0, None).is_none());
+        assert!(Layout::new(Shape { n: usize::MAX / 8, d: 100 }, false, None, 2, None).is_none());
+        assert!(Layout::new(Shape { n: 1, d: 1 }, false, None, 0, None).is_none());
     }
 }

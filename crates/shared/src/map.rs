@@ -1,7 +1,7 @@
 //! The file as its readers see it.
 
 use crate::SharedError;
-use crate::layout::{HeaderError, IndexHeader, Layout, Section, Shape};
+use crate::layout::{HeaderError, IndexHeader, Layout, Section, Shape, Sparse};
 use crate::mapping::Mapping;
 use kscan_kmeans::exact_sum::SumGrid;
 use kscan_kmeans::index::IndexView;
@@ -71,9 +71,9 @@ impl SharedMap {
     pub fn index(&self) -> Option<IndexView<'_>> {
         let IndexHeader { layout, unit, defect } = self.index?;
         let section = |section| self.layout.section(&self.map, section);
-        let sparse = (self.layout.sparse_lines > 0).then(|| {
+        let sparse = self.layout.sparse.map(|Sparse { fours, .. }| {
             let [starts, lines] = [Section::SparseStarts, Section::Sparse].map(section);
-            SparseRows::new(bytemuck::cast_slice(starts), bytemuck::cast_slice(lines))
+            SparseRows::new(fours, bytemuck::cast_slice(starts), bytemuck::cast_slice(lines))
         });
         Some(IndexView {
             sparse,

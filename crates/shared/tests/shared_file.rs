@@ -21,7 +21,7 @@ use tempfile::TempDir;
 
 /// Where sections begin, and the bytes of header before that hold something.
 const HEADER_LEN: usize = 4096;
-const HEADER_FIELDS: usize = 360;
+const HEADER_FIELDS: usize = 368;
 
 fn table(values: Array2<f32>) -> Table {
     Table::from_values(&Source::File("test".into()), Values::F32(values)).expect("finite values")

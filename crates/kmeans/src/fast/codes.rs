@@ -52,7 +52,8 @@ type Token = Simd;
 /// Centroids as what codes are multiplied with.
 pub(super) struct Codes {
     k: usize,
-    /// Of each column: `a`, its inverse, and `c`.
+    /// Columns in the order of their fours. Of each: `a`, its inverse, and `c`.
+    order: Vec<usize>,
     factors: Vec<f32>,
     inverses: Vec<f32>,
     centers: Vec<f64>,
@@ -89,12 +90,17 @@ impl Codes {
     /// For `k` centroids, of rows that are kept without zeros.
     pub(super) fn new(data: Data<'_>, index: &IndexView<'_>, k: usize) -> Option<Self> {
         let d = index.layout.d;
-        let coded = data.coded.filter(|_| index.sparse.is_some())?;
+        let (coded, sparse) = (data.coded?, index.sparse?);
         let [means, scales, _] = coded.columns();
-        let columns = || means.iter().zip(scales).zip(data.center).take(d);
-        let inverses = columns().map(|((_, &scale), _)| (f64::from(scale) / index.unit) as f32);
-        let factors = columns().map(|((_, &scale), _)| (index.unit / f64::from(scale)) as f32);
-        let centers = columns().map(|((&mean, &scale), &m)| f64::from(mean) + m * f64::from(scale));
+        let (natural, mut order): (Vec<usize>, Vec<usize>) = ((0..d).collect(), Vec::new());
+        sparse.fours().arrange(&natural, &mut order);
+        let scales = || order.iter().map(|&column| f64::from(scales[column]));
+        let inverses = scales().map(|scale| (scale / index.unit) as f32);
+        let factors = scales().map(|scale| (index.unit / scale) as f32);
+        let center = |(&column, scale): (&usize, f64)| {
+            f64::from(means[column]) + data.center[column] * scale
+        };
+        let centers: Vec<f64> = order.iter().zip(scales()).map(center).collect();
         let (factors, inverses): (Vec<f32>, Vec<f32>) = (factors.collect(), inverses.collect());
         let are_normal = factors.iter().chain(&inverses).all(|x| x.is_normal());
         let groups = k.div_ceil(LANES);
@@ -102,7 +108,8 @@ impl Codes {
             k,
             factors,
             inverses,
-            centers: centers.collect(),
+            centers,
+            order,
             values: Lines::zeros(d),
             bytes: Lines::zeros(groups * BYTES),
             sights: Depth::ALL.map(|depth| Sight::new(groups, depth)),
@@ -116,8 +123,10 @@ impl Codes {
             let lanes = group * LANES..self.k.min((group + 1) * LANES);
             for (lane, j) in lanes.enumerate() {
                 let (centroid, _) = centroids.scaled(j);
-                let values = self.values.iter_mut().zip(centroid.iter().zip(&self.factors));
-                values.for_each(|(values, (v, factor))| values[lane] = v * factor);
+                let columns = self.order.iter().zip(&self.factors);
+                for (values, (&column, factor)) in self.values.iter_mut().zip(columns) {
+                    values[lane] = centroid[column] * factor;
+                }
             }
             let mut rounded = Rounded::default();
             to_bytes(simd, &self.values[..d], &self.inverses, &self.centers, bytes, &mut rounded);

@@ -18,7 +18,7 @@ use crate::random::RunRandom;
 use crate::rows::{RowIndex, Rows};
 use crate::seeding;
 use crate::simd::{LINE, Simd, available};
-use crate::sparse::SparseRows;
+use crate::sparse::{Fours, SparseRows};
 use proptest::prelude::*;
 
 /// Rows of bytes, scaled as the scaler does it.
@@ -26,6 +26,7 @@ struct Pictures {
     problem: Problem,
     codes: Vec<u8>,
     columns: Vec<f32>,
+    fours: Fours,
     starts: Vec<u32>,
     lines: Vec<Line>,
 }
@@ -47,15 +48,19 @@ impl Pictures {
         let problem = Problem::new(n, d, |row, i| {
             (f32::from(codes[row * stride + i]) - mean[i] as f32) / std[i] as f32
         });
-        let (mut starts, mut lines) = (vec![0], Vec::new());
+        // The widest squares that there can be.
+        let widths = (0..=d).rev().map(|width| Fours { width });
+        let fours = widths.into_iter().find(|fours| fours.fit(d)).expect("there are some");
+        let (mut starts, mut lines, mut arranged) = (vec![0], Vec::new(), Vec::new());
         for codes in codes.chunks_exact(stride) {
             let start = lines.len();
-            lines.resize(start + SparseRows::lines_of(codes) as usize, Line([0; LINE]));
-            SparseRows::keep(codes, &mut lines[start..]);
+            fours.arrange(&codes[..d], &mut arranged);
+            lines.resize(start + SparseRows::lines_of(&arranged) as usize, Line([0; LINE]));
+            SparseRows::keep(&arranged, &mut lines[start..]);
             starts.push(lines.len() as u32);
         }
         let columns = CodedRows::columns_of(&mean, &std);
-        Self { problem, codes, columns, starts, lines }
+        Self { problem, codes, columns, fours, starts, lines }
     }
 
     fn nasty(kind: u64, source: &mut Source, n: usize, d: usize) -> Self {
@@ -69,7 +74,10 @@ impl Pictures {
 
     /// An index, with these rows without zeros.
     fn view<'a>(&'a self, index: &'a Index) -> IndexView<'a> {
-        IndexView { sparse: Some(SparseRows::new(&self.starts, &self.lines)), ..index.view() }
+        IndexView {
+            sparse: Some(SparseRows::new(self.fours, &self.starts, &self.lines)),
+            ..index.view()
+        }
     }
 
     /// Leading coordinates alone, few of them, and more than a look needs.

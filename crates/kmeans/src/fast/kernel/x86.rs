@@ -94,10 +94,10 @@ fn sparse_512<const N: usize>(
                 _mm_prefetch::<_MM_HINT_T0>(line.0.as_ptr().cast());
             }
             for side in 0..SIDES {
-                add_products(&fours[side], places[side], &planes, &mut found[side]);
+                add_products(fours[side], places[side], &planes, &mut found[side]);
             }
         }
-        for (four, &place) in last_fours.iter().zip(last_places) {
+        for (&four, &place) in last_fours.iter().zip(last_places) {
             add_products(four, place, &planes, &mut found[0]);
         }
         let [a, b, c, d] = found;
@@ -113,12 +113,12 @@ fn sparse_512<const N: usize>(
 #[inline]
 #[target_feature(enable = "avx512f,avx512vnni")]
 fn add_products<const N: usize>(
-    four: &Four,
+    four: Four,
     place: u8,
     planes: &[&Plane; N],
     found: &mut [__m512i; N],
 ) {
-    let x = _mm512_set1_epi32(i32::from_ne_bytes(*four));
+    let x = _mm512_set1_epi32(i32::from_ne_bytes(four));
     for (found, plane) in found.iter_mut().zip(planes) {
         *found = _mm512_dpbusd_epi32(*found, x, load_bytes(&plane[usize::from(place)]));
     }
