@@ -103,6 +103,11 @@ impl<'a> SparseRows<'a> {
         self.fours
     }
 
+    /// Bytes that are read of a row, on average.
+    pub(crate) fn bytes_of_row(&self) -> f64 {
+        (self.lines.len() * LINE) as f64 / (self.starts.len() - 1).max(1) as f64
+    }
+
     /// Where each of some rows would begin, and where the last ends, from the lines that each
     /// [takes](Self::lines_of). `None` where that would be no less than half of what their codes take, `d` of
     /// each, or their places no bytes.

@@ -33,15 +33,15 @@ use super::centroids::{Centroids, Sizes, UNDERFLOW};
 use super::judge::{BLOWN, ROUNDING, Ranges, slack_of, turn};
 use super::kernel::{self, LANES, Lanes, Plane, Products, ROWS, SparseBatch, Taken};
 use super::level::slack;
+use super::looks::OffBy;
 use super::planes::Depth;
 use super::weigh::Batch;
 use crate::data::Data;
 use crate::index::{BIAS, IndexView, LARGEST, up};
 use crate::integers::{FOUR, Lanes64, ROUNDER32};
 use crate::lines::Lines;
-use crate::simd::{Simd, multiversion, prefetch};
-use crate::sparse::SparseRow;
-use std::slice;
+use crate::simd::{Simd, multiversion};
+use crate::sparse::{SparseRow, SparseRows};
 
 /// Bytes of a multiple: in a rough look the first two.
 pub(super) const BYTES: usize = 3;
@@ -113,6 +113,17 @@ impl Codes {
             values: Lines::zeros(d),
             bytes: Lines::zeros(groups * BYTES),
             sights: Depth::ALL.map(|depth| Sight::new(groups, depth)),
+        })
+    }
+
+    /// At most what scores with each centroid are off by in this `depth`, for rows of norms up to 1.
+    pub(super) fn off_by(&self, depth: Depth) -> impl Iterator<Item = OffBy> {
+        let bounds = self.sights[depth as usize].bounds.iter();
+        let lanes = bounds.flat_map(|Bounds { of_norm, rounding }| of_norm.iter().zip(rounding));
+        lanes.take(self.k).map(|(of_norm, rounding)| OffBy {
+            // As the square of a norm is no larger.
+            of_size: (of_norm + slack_of(1.0)) * BLOWN,
+            besides: (rounding + slack_of(0.0)) * BLOWN,
         })
     }
 
@@ -289,43 +300,54 @@ fn to_bytes_body<const B: usize>(
     };
 }
 
-multiversion! {
-    /// Takes the ranges of up to [`ROWS`] rows from their codes.
-    pub(super) fn by_codes = by_codes_body(
-        token: Token, index: &IndexView<'_>, codes: &Codes, depth: Depth, batch: &Batch<'_>, sums: &mut [Products; BYTES], ranges: &mut Ranges,
-    )
-}
-
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
-fn by_codes_body<const B: usize>(
-    simd: Token,
-    index: &IndexView<'_>,
+/// Scores of up to [`ROWS`] rows from their codes, `[group][row]`. Asks for the next ones meanwhile.
+pub(super) fn by_codes(
+    simd: Simd,
+    sparse: &SparseRows<'_>,
     codes: &Codes,
     depth: Depth,
     &Batch { rows, next, .. }: &Batch<'_>,
     sums: &mut [Products; BYTES],
-    ranges: &mut Ranges,
+    scores: &mut [[Lanes; ROWS]],
 ) {
-    let Sight { bytes, taken, squares, bounds } = &codes.sights[depth as usize];
-    let sparse = index.sparse.expect("as when this was made");
+    let Sight { bytes, taken, squares, .. } = &codes.sights[depth as usize];
     let mut batch = SparseBatch { rows: [SparseRow::EMPTY; ROWS], ahead: [&[]; ROWS] };
     for (of_batch, &row) in batch.rows.iter_mut().zip(rows) {
         *of_batch = sparse.row(row as usize);
     }
     for (of_batch, &next) in batch.ahead.iter_mut().zip(next) {
         *of_batch = sparse.lines(next as usize);
-        prefetch(slice::from_ref(index.facts(next as usize)));
     }
     let sums = &mut sums[..*bytes];
-    for (group, planes) in codes.bytes.as_chunks::<BYTES>().0.iter().enumerate() {
+    let planes = codes.bytes.as_chunks::<BYTES>().0;
+    for (group, (planes, scores)) in planes.iter().zip(scores).enumerate() {
         kernel::multiply_sparse(simd, &batch, &planes[..*bytes], sums);
-        let scores = &mut ranges.low_of_rows[group];
         *scores = [squares[group]; ROWS];
         kernel::take(simd, sums, &taken[group * bytes..][..*bytes], &[[1.0; ROWS]], scores);
         // Once for all groups.
         batch.ahead = [&[]; ROWS];
     }
+}
+
+multiversion! {
+    /// Makes the lowest and highest of the scores of `rows`, which are in place of the lowest.
+    pub(super) fn spread = spread_body(
+        token: Token, index: &IndexView<'_>, codes: &Codes, depth: Depth, rows: &[u32],
+        ranges: &mut Ranges,
+    )
+}
+
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "takes the instruction set of the caller")]
+fn spread_body<const B: usize>(
+    simd: Token,
+    index: &IndexView<'_>,
+    codes: &Codes,
+    depth: Depth,
+    rows: &[u32],
+    ranges: &mut Ranges,
+) {
+    let bounds = &codes.sights[depth as usize].bounds;
     for (i, &row) in rows.iter().enumerate() {
         let norm = index.facts(row as usize).norm;
         let scores = ranges.low_of_rows.iter_mut().zip(ranges.high_of_rows.iter_mut());

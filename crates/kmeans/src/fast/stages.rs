@@ -214,7 +214,8 @@ impl Stages {
         &mut Task { look, index, ref mut settled, ref mut counters }: &mut Task<'_, '_>,
     ) {
         let Self { looks, anchors, ranges, verdicts, pending, .. } = self;
-        counters.add_read(open.len() * looks.bytes_of_row(index, depth), 1);
+        let bytes = open.len() as f64 * looks.bytes_of_row(index, depth);
+        counters.add_read(bytes as usize, size_of::<u8>());
         let mut left = 0;
         for start in (0..open.len()).step_by(ROWS) {
             let mut rows = [0; ROWS];

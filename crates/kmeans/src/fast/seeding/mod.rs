@@ -5,9 +5,11 @@
 //! potential. The latter is a comparison, so intervals do: candidates are compared by their *gain*,
 //! the potential that they take away, `sum max(0, D² - d²)` over all rows. For that, every row's D²
 //! is kept as an interval (of its score, see [`super::judge`], with errors measured from the mean, so
-//! that rounds can be compared), and the candidates' distances are taken as intervals too: first by a
-//! rough look at all rows; where that does not tell the best, by both bytes of those rows that may gain
-//! something, block by block, until it does; at last by the definition.
+//! that rounds can be compared), and the candidates' distances are known within bounds too: first by a
+//! rough look at all rows; where that does not tell the best, by a closer look at those rows that may gain
+//! something, block by block, until it does; at last by the definition. What a rough look's scores are off by
+//! follows from a number of each row and one or two of each candidate
+//! ([`OffBy`](super::looks::OffBy)), so a score is all that is kept of both together.
 //!
 //! A rough look at all rows reads most of the index, and takes no longer with as many centroids as a
 //! register has lanes. But a round has only a few candidates. So the look takes those of later rounds with
@@ -24,17 +26,20 @@ mod intervals;
 mod round;
 
 use super::kernel::{LANES, ROWS};
+use super::looks::OffBy;
 use super::planes::Depth;
 use crate::data::Data;
 use crate::distance;
-use crate::index::IndexView;
+use crate::index::{IndexView, up};
+use crate::lloyd::Counters;
 use crate::random::RunRandom;
 use crate::rows::RowIndex;
 use crate::seeding::{Proposal, as_centroid, candidates_per_round, draw_by_cumulative_sum};
 use crate::simd::Simd;
-use intervals::{Gain, Intervals, add_gain, take_nearest, take_ranges};
+use intervals::{Gain, Intervals, Scores, add_gain, take_nearest};
 use round::Round;
 use std::array;
+use std::cell::Cell;
 
 /// Most clusters: more candidates a round, and the first centroid, would not fit a group.
 const MOST: usize = 1 << 19;
@@ -59,6 +64,8 @@ pub(crate) struct Seeded {
     /// Which of them is nearest to every row, by the definition, or [`crate::exchange::Change::NOWHERE`] where
     /// that is not known.
     pub(crate) labels: Vec<u32>,
+    /// What was read for it; it decides nothing that the others count.
+    pub(crate) counters: Counters,
 }
 
 /// `k` rows by greedy k-means++, the same as [`crate::seeding::kmeans_plus_plus`] chooses; `k` is
@@ -75,7 +82,7 @@ pub(crate) fn kmeans_plus_plus(
     while seeder.chosen.len() < k {
         seeder.choose_next(random, k);
     }
-    Seeded { rows: seeder.chosen, labels: seeder.labels }
+    Seeded { counters: seeder.counters(), rows: seeder.chosen, labels: seeder.labels }
 }
 
 /// Equal rows have equal distances, so the first of them is the one that counts: `drawn` without the
@@ -104,16 +111,31 @@ struct Seeder<'a> {
     nearest: Intervals,
     /// Which of the chosen rows that is, where their intervals tell.
     labels: Vec<u32>,
-    /// The candidates that have been looked at, of this round and of later ones.
+    /// The candidates that have been looked at, of this round and of later ones,
     candidates: Vec<Candidate>,
+    /// and the sizes of all rows, which tell what their scores are off by.
+    sizes: Vec<f32>,
+    /// At least how far each row is from the mean, in units.
+    norms: Vec<f32>,
     /// Every row's defined D², from when all of them were first asked for.
     defined: Option<Vec<f64>>,
+    /// Bytes that looks have read, and rows whose values the definition has.
+    looked_at: f64,
+    defined_rows: Cell<usize>,
 }
 
 /// A row that has been drawn, or may be, and the scores of all rows with it as a centroid.
 struct Candidate {
     row: RowIndex,
-    scores: Intervals,
+    scores: Vec<f32>,
+    off_by: OffBy,
+}
+
+impl Candidate {
+    /// What is known of its scores, with rows of these `sizes`.
+    fn scores<'s>(&'s self, sizes: &'s [f32]) -> Scores<'s> {
+        Scores { values: &self.scores, sizes, off_by: self.off_by }
+    }
 }
 
 impl<'a> Seeder<'a> {
@@ -121,6 +143,7 @@ impl<'a> Seeder<'a> {
         let n = data.rows.n();
         // |w - v|² <= 2 |w|² + 2 |v|², and no |v| is above 1.
         let spread = data.total_spread() * index.unit * index.unit;
+        let norm = |spread: &f64| up(spread.sqrt() * index.unit * (1.0 + 1e-9));
         Self {
             simd,
             data,
@@ -131,13 +154,31 @@ impl<'a> Seeder<'a> {
             nearest: Intervals::new(n),
             labels: vec![0; n],
             candidates: Vec::new(),
+            sizes: vec![0.0; n],
+            norms: data.spread.iter().map(norm).collect(),
             defined: None,
+            looked_at: 0.0,
+            defined_rows: Cell::new(0),
         }
+    }
+
+    /// What was read up to now.
+    fn counters(&self) -> Counters {
+        let mut counters = Counters::default();
+        counters.add_read(self.looked_at as usize, size_of::<u8>());
+        counters.add_read(self.defined_rows.get() * self.data.rows.d(), size_of::<f32>());
+        counters
+    }
+
+    /// The values of so many rows are read.
+    fn count(&self, rows: usize) {
+        self.defined_rows.update(|count| count + rows);
     }
 
     /// The defined distance of a row to the nearest of `centroids`.
     fn distance(&self, row: RowIndex, centroids: &[f64]) -> f64 {
         let rows = self.data.rows;
+        self.count(1);
         let (nearest, _) =
             distance::nearest_two(self.simd, rows.row(row), centroids, rows.stride());
         nearest.distance
@@ -156,6 +197,7 @@ impl<'a> Seeder<'a> {
         if self.defined.is_none() {
             let mut all = vec![f64::INFINITY; self.data.rows.n()];
             for centroid in self.centroids.chunks_exact(self.data.rows.stride()) {
+                self.count(all.len());
                 take_nearer(self.simd, self.data, centroid, &mut all);
             }
             self.defined = Some(all);
@@ -186,6 +228,11 @@ impl<'a> Seeder<'a> {
             self.look_at_all(&rows);
         }
         self.choose_best_of(&drawn);
+    }
+
+    /// What is known of a candidate's scores.
+    fn scores(&self, candidate: usize) -> Scores<'_> {
+        self.candidates[candidate].scores(&self.sizes)
     }
 
     /// Where the candidate that is `row` stands, if it has been looked at.
@@ -239,8 +286,8 @@ impl<'a> Seeder<'a> {
         let n = self.data.rows.n();
         for start in (0..n).step_by(BLOCK) {
             for &j in &places {
-                let (scores, block) = (&self.candidates[j].scores, start..n.min(start + BLOCK));
-                add_gain(self.simd, &self.nearest, scores, block, &mut gains[j]);
+                let block = start..n.min(start + BLOCK);
+                add_gain(self.simd, &self.nearest, self.scores(j), block, &mut gains[j]);
             }
         }
         let mut alive = places;
@@ -256,11 +303,12 @@ impl<'a> Seeder<'a> {
         let centroid = as_centroid(self.data, row);
         if let Some(defined) = &mut self.defined {
             take_nearer(self.simd, self.data, &centroid, defined);
+            self.count(self.data.rows.n());
         }
         let label = self.chosen.len() as u32;
         self.chosen.push(row);
         self.centroids.extend_from_slice(&centroid);
-        let scores = &self.candidates[best].scores;
+        let scores = self.candidates[best].scores(&self.sizes);
         take_nearest(self.simd, scores, label, &mut self.nearest, &mut self.labels);
     }
 
@@ -284,21 +332,26 @@ impl<'a> Seeder<'a> {
             if candidates[..known].iter().any(|candidate| candidate.row == row) {
                 continue;
             }
-            let scores = spare.pop().map_or_else(|| Intervals::new(n), |spare| spare.scores);
-            candidates.push(Candidate { row, scores });
+            let scores = spare.pop().map_or_else(|| vec![0.0; n], |spare| spare.scores);
+            candidates.push(Candidate { row, scores, off_by: OffBy::SIZE });
             centroids.extend(as_centroid(self.data, row));
         }
-        let mut round = Round::new(self.simd, self.data, self.index, &centroids);
-        // In the order of the lanes.
-        let mut wanted: Vec<&mut Intervals> = Vec::with_capacity(LANES);
-        if unknown > 0 {
-            wanted.push(&mut self.nearest);
+        let mut round = Round::new(self.simd, self.data, self.index, &centroids, Depth::Rough);
+        self.looked_at += n as f64 * round.bytes_of_row();
+        for (candidate, &off_by) in candidates[known..].iter_mut().zip(&round.off_by()[unknown..]) {
+            candidate.off_by = off_by;
         }
-        wanted.extend(candidates[known..].iter_mut().map(|candidate| &mut candidate.scores));
         for first in (0..n).step_by(ROWS) {
             let numbers: [u32; 2 * ROWS] = array::from_fn(|i| (first + i) as u32);
             let (rows, next) = numbers[..(n - first).min(2 * ROWS)].split_at(ROWS.min(n - first));
-            take_ranges(self.simd, &round.look(Depth::Rough, rows, next), first, &mut wanted);
+            let seen = round.look(rows, next, &self.norms);
+            if unknown > 0 {
+                seen.take_into(0, first, &mut self.nearest);
+            }
+            for (lane, candidate) in (unknown..).zip(&mut candidates[known..]) {
+                seen.take_scores(lane, first, &mut candidate.scores);
+            }
+            seen.take_sizes(first, &mut self.sizes);
         }
         self.candidates = candidates;
     }
@@ -307,10 +360,10 @@ impl<'a> Seeder<'a> {
     #[inline]
     fn may_gain(&self, row: u32, mut candidates: impl Iterator<Item = usize>) -> bool {
         let row = row as usize;
-        candidates.any(|j| self.nearest.high[row] > self.candidates[j].scores.low[row])
+        candidates.any(|j| self.nearest.high[row] > self.scores(j).range(row).0)
     }
 
-    /// Looks at both bytes of rows that candidates may gain something from, until only one candidate
+    /// Looks closer at rows that candidates may gain something from, until only one candidate
     /// is `alive`, or all rows are done.
     fn look_closer(&mut self, mut gains: Vec<Gain>, alive: &mut Vec<usize>) {
         let (n, simd) = (self.data.rows.n(), self.simd);
@@ -319,7 +372,7 @@ impl<'a> Seeder<'a> {
             centroids.extend(as_centroid(self.data, self.candidates[j].row));
         }
         let chosen = self.chosen.len();
-        let mut round = Round::new(self.simd, self.data, self.index, &centroids);
+        let mut round = Round::new(self.simd, self.data, self.index, &centroids, Depth::Fine);
         let lanes: Vec<usize> = alive.clone();
         let mut open = Vec::with_capacity(BLOCK);
         for start in (0..n).step_by(BLOCK) {
@@ -329,15 +382,15 @@ impl<'a> Seeder<'a> {
             open.extend(rows.filter(|&row| self.may_gain(row, alive.iter().copied())));
             for &j in &*alive {
                 let mut gain = Gain::default();
-                let scores = &self.candidates[j].scores;
-                add_gain(simd, &self.nearest, scores, block.clone(), &mut gain);
+                add_gain(simd, &self.nearest, self.scores(j), block.clone(), &mut gain);
                 gains[j].low -= gain.low;
                 gains[j].high -= gain.high;
             }
             for first in (0..open.len()).step_by(ROWS) {
                 let rows = &open[first..open.len().min(first + ROWS)];
                 let next = &open[first + rows.len()..open.len().min(first + 2 * ROWS)];
-                let seen = round.look(Depth::Fine, rows, next);
+                self.looked_at += rows.len() as f64 * round.bytes_of_row();
+                let seen = round.look(rows, next, &self.norms);
                 for (i, &row) in rows.iter().enumerate() {
                     let row = row as usize;
                     let [mut low, mut high] = [f32::INFINITY; 2];
@@ -345,16 +398,14 @@ impl<'a> Seeder<'a> {
                         let range = seen.range(lane, i);
                         (low, high) = (low.min(range.0), high.min(range.1));
                     }
-                    self.nearest.narrow(row, low, high);
-                    for (lane, &j) in lanes.iter().enumerate() {
-                        let (low, high) = seen.range(chosen + lane, i);
-                        self.candidates[j].scores.narrow(row, low, high);
+                    let nearest = self.nearest.narrow(row, low, high);
+                    for (lane, &j) in (chosen..).zip(&lanes) {
+                        let (fine, rough) = (seen.range(lane, i), self.scores(j).range(row));
+                        let (low, high) = (fine.0.max(rough.0), fine.1.min(rough.1));
+                        gains[j].low += f64::from((nearest.0 - high).max(0.0));
+                        gains[j].high += f64::from((nearest.1 - low).max(0.0));
                     }
                 }
-            }
-            for &j in &*alive {
-                let scores = &self.candidates[j].scores;
-                add_gain(simd, &self.nearest, scores, block.clone(), &mut gains[j]);
             }
             self.drop_losers(&gains, alive);
             if alive.len() == 1 {
@@ -389,9 +440,10 @@ impl<'a> Seeder<'a> {
         let (simd, data) = (self.simd, self.data);
         let nearest = self.all_defined();
         let mut distances = vec![0.0; nearest.len()];
-        let mut best = (alive[0], f64::INFINITY);
+        let (mut best, mut read) = ((alive[0], f64::INFINITY), 0);
         for (&candidate, centroid) in alive.iter().zip(&centroids) {
             distance::to_one(simd, data.rows, centroid, &mut distances);
+            read += distances.len();
             let mut potential = 0.0;
             for (distance, nearest) in distances.iter().zip(nearest) {
                 potential += distance.min(*nearest);
@@ -400,6 +452,7 @@ impl<'a> Seeder<'a> {
                 best = (candidate, potential);
             }
         }
+        self.count(read);
         best.0
     }
 }
