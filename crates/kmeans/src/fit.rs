@@ -102,7 +102,7 @@ pub struct Fit {
     pub relocated: u64,
     /// Clusters that have rows: fewer than k where there are fewer distinct rows than k.
     pub distinct_clusters: usize,
-    /// What the engine looked at in all iterations.
+    /// What was looked at in all iterations; what seeding read is counted too.
     pub counters: Counters,
 }
 
@@ -145,15 +145,15 @@ pub enum FitError {
 
 /// Who watches a run.
 pub trait Observer {
-    /// The first centroids are there.
-    fn seeded(&mut self, init_rows: &[RowIndex]);
+    /// The first centroids are there; `counters` tell what was read for them.
+    fn seeded(&mut self, init_rows: &[RowIndex], counters: &Counters);
     /// An iteration is done.
     fn iterated(&mut self, iteration: &Iteration);
 }
 
 /// Watches nothing.
 impl Observer for () {
-    fn seeded(&mut self, _: &[RowIndex]) {}
+    fn seeded(&mut self, _: &[RowIndex], _: &Counters) {}
     fn iterated(&mut self, _: &Iteration) {}
 }
 
@@ -176,9 +176,9 @@ pub fn fit(
     if k == 0 || k > n || u32::try_from(k).is_err() {
         return Err(FitError::K { k, n });
     }
-    let First { rows: init_rows, centers: init_centers, labels } =
+    let First { rows: init_rows, centers: init_centers, labels, mut counters } =
         first_centroids(data, index, parameters)?;
-    observer.seeded(&init_rows);
+    observer.seeded(&init_rows, &counters);
 
     let limits =
         Limits { max_iter: parameters.max_iter, max_shift: parameters.tol * data.mean_variance() };
@@ -196,6 +196,7 @@ pub fn fit(
     let found = lloyd::iterate(simd, data, padded(&init_centers), limits, engine, |iteration| {
         observer.iterated(iteration);
     });
+    counters += found.counters;
     let inertia = lloyd::inertia(simd, data, &found.centroids, &found.labels);
     let stride = data.rows.stride();
     Ok(Fit {
@@ -208,7 +209,7 @@ pub fn fit(
         init_centers,
         relocated: found.relocated,
         distinct_clusters: found.distinct_clusters,
-        counters: found.counters,
+        counters,
     })
 }
 
@@ -220,6 +221,8 @@ struct First {
     centers: Array2<f32>,
     /// What is known of the first labels, as [`Fast::new`] takes it.
     labels: Vec<u32>,
+    /// What was read for them.
+    counters: Counters,
 }
 
 fn first_centroids(
@@ -230,15 +233,18 @@ fn first_centroids(
     let &Parameters { k, simd, seed, init_id, .. } = parameters;
     let d = data.rows.d();
     let mut random = RunRandom::new(seed, k as u64, init_id);
-    let mut labels = Vec::new();
+    let (mut labels, mut counters) = (Vec::new(), Counters::default());
     let rows = match &parameters.init {
         Init::KMeansPlusPlus => match (parameters.engine, index) {
             (Engine::Fast, Some(index)) if fast::seeding::pays(&index, k) => {
                 let found = fast::seeding::kmeans_plus_plus(simd, data, &index, &mut random, k);
-                labels = found.labels;
+                (labels, counters) = (found.labels, found.counters);
                 found.rows
             }
-            _ => seeding::kmeans_plus_plus(simd, data, &mut random, k),
+            _ => {
+                counters.add_read(seeding::rows_read(data.rows.n(), k) * d, size_of::<f32>());
+                seeding::kmeans_plus_plus(simd, data, &mut random, k)
+            }
         },
         Init::Random => seeding::random_rows(&mut random, data.rows.n(), k),
         Init::Centroids(centroids) => {
@@ -250,11 +256,11 @@ fn first_centroids(
             {
                 return Err(FitError::CentroidNotFinite { centroid, column });
             }
-            return Ok(First { rows: Vec::new(), centers: centroids.clone(), labels });
+            return Ok(First { rows: Vec::new(), centers: centroids.clone(), labels, counters });
         }
     };
     let centers = Array2::from_shape_fn((k, d), |(j, i)| data.rows.row(rows[j])[i]);
-    Ok(First { rows, centers, labels })
+    Ok(First { rows, centers, labels, counters })
 }
 
 /// As `[k, stride]`, padded with zeros.

@@ -103,6 +103,11 @@ pub fn kmeans_plus_plus(
     chosen
 }
 
+/// How many rows [`kmeans_plus_plus`] reads: all of `n` for the first centroid, and for each candidate.
+pub(crate) fn rows_read(n: usize, k: usize) -> usize {
+    n * (1 + (k - 1) * candidates_per_round(k))
+}
+
 /// A row as the centroid that starts there, `[stride]`.
 #[must_use]
 pub fn as_centroid(data: Data<'_>, row: RowIndex) -> Vec<f64> {

@@ -118,7 +118,7 @@ static MNIST3000: LazyLock<Padded> = LazyLock::new(|| {
 struct Noted(Vec<Iteration>);
 
 impl Observer for Noted {
-    fn seeded(&mut self, _: &[RowIndex]) {}
+    fn seeded(&mut self, _: &[RowIndex], _: &Counters) {}
 
     fn iterated(&mut self, iteration: &Iteration) {
         // How much was looked at is the engine's own affair.

@@ -2,7 +2,7 @@
 
 use crate::Channel;
 use kscan_kmeans::{
-    Digest, Fit, Init, Iteration, Observer, Parameters, RowIndex, Simd, SimdLevel, fit,
+    Counters, Digest, Fit, Init, Iteration, Observer, Parameters, RowIndex, Simd, SimdLevel, fit,
 };
 use kscan_protocol::{
     FailureKind, FirstCentroids, Iterated, Job, Report, RunFailure, RunRecord, Usage,
@@ -176,9 +176,11 @@ struct Progress<'a> {
 }
 
 impl Observer for Progress<'_> {
-    fn seeded(&mut self, init_rows: &[RowIndex]) {
+    fn seeded(&mut self, init_rows: &[RowIndex], counters: &Counters) {
         info!(
             init_rows = ?init_rows.iter().map(|row| row.0).collect::<Vec<_>>(),
+            coordinates_read = counters.coordinates_read,
+            bytes_read = counters.bytes_read,
             private_bytes = private_bytes(),
             "seeded"
         );

@@ -1,7 +1,7 @@
 //! Rows of bytes against the definition: made to break what is made of codes, and most of them background.
 
 use super::centroids::Centroids;
-use super::codes::{BYTES, Codes, by_codes};
+use super::codes::{BYTES, Codes, by_codes, spread};
 use super::judge::{Ranges, Verdicts, judge};
 use super::kernel::{LANES, Products, ROWS};
 use super::planes::Depth;
@@ -11,9 +11,10 @@ use super::tests::{Problem, Source, assert_sound, bits, parameters, run, true_sq
 use super::weigh::Batch;
 use crate::coded::CodedRows;
 use crate::data::Data;
-use crate::fit::{Engine, Init};
+use crate::fit::{Engine, Init, Observer, Parameters, fit};
 use crate::index::{Index, IndexView, Layout};
 use crate::lines::Line;
+use crate::lloyd::{Counters, Iteration};
 use crate::random::RunRandom;
 use crate::rows::{RowIndex, Rows};
 use crate::seeding;
@@ -192,9 +193,12 @@ proptest! {
                 all.chunks(ROWS).map(move |rows| (depth, rows))
             }) {
                 let batch = Batch { rows, nearest: rows, next: rows };
+                let sparse = index.sparse.expect("codes without zeros");
                 by_codes(
-                    simd, simd, &index, &codes, depth, &batch, &mut sums, &mut ranges,
+                    simd, &sparse, &codes, depth, &batch, &mut sums, &mut ranges.low_of_rows,
                 );
+                let scores = ranges.low_of_rows.to_vec();
+                spread(simd, simd, &index, &codes, depth, rows, &mut ranges);
                 judge(simd, &ranges, &mut verdicts);
                 for (i, &row) in rows.iter().enumerate() {
                     let square = |j: usize| {
@@ -214,6 +218,12 @@ proptest! {
                             low - slack - room <= score && score <= high + slack + room,
                             "{:?} {:?} {} {}: {} {} {}", simd, depth, row, j, low, score, high
                         );
+                        let off_by = codes.off_by(depth).nth(j).expect("there are so many");
+                        let off = off_by.off(index.facts(row as usize).norm);
+                        prop_assert!(
+                            (place(&scores) - score).abs() <= f64::from(off) + room,
+                            "{:?} {:?} {} {}: {} {} {}", simd, depth, row, j, score, off, low
+                        );
                     }
                     assert_sound(&verdicts, i, k, square, (simd, kind, depth, row));
                 }
@@ -222,20 +232,49 @@ proptest! {
     }
 }
 
+/// What a run says of what it has read: for first centroids, and in iterations.
+#[derive(Default)]
+struct Read {
+    seeding: Counters,
+    iterations: Counters,
+}
+
+impl Observer for Read {
+    fn seeded(&mut self, _: &[RowIndex], counters: &Counters) {
+        self.seeding = *counters;
+    }
+
+    fn iterated(&mut self, iteration: &Iteration) {
+        self.iterations += iteration.counters;
+    }
+}
+
 #[test]
 fn looks_at_pictures_decide_most_rows() {
+    let (n, d, k) = (3000, 300, 7);
     let mut source = Source(5);
-    let pictures = Pictures::new(3000, 300, |row, column| {
-        let is_stroke = (column + 40 * (row % 9)) % 300 < 60;
+    let pictures = Pictures::new(n, d, |row, column| {
+        let is_stroke = (column + 40 * (row % 9)) % d < 60;
         if is_stroke && source.below(3) > 0 { source.below(256) as u8 } else { 0 }
     });
     let data = pictures.data();
     let [layout, ..] = pictures.layouts();
     let index = Index::build(Simd::detect(), data, 1, layout).expect("rows differ");
-    let parameters = parameters(7, 1, Init::KMeansPlusPlus);
-    let found = run(data, Some(pictures.view(&index)), &parameters, Engine::Fast, Simd::detect());
-    let counters = found.counters;
-    assert!(counters.by_level[0] > 3000, "{counters:?}");
+    let index = pictures.view(&index);
+    let reads = [Engine::Fast, Engine::Plain].map(|engine| {
+        let parameters = Parameters { engine, ..parameters(k, 1, Init::KMeansPlusPlus) };
+        let mut read = Read::default();
+        let fit =
+            fit(data, Some(index), &parameters, &mut read).expect("the problem is well posed");
+        let Read { seeding, iterations } = read;
+        assert!(fit.counters.bytes_read >= seeding.bytes_read + iterations.bytes_read);
+        (fit.counters, seeding)
+    });
+    let [(counters, seeding), (_, defined)] = reads;
+    assert!(counters.by_level[0] > n as u64, "{counters:?}");
     assert!(counters.by_level[1] * 10 < counters.by_level[0], "{counters:?}");
     assert!(counters.by_definition * 100 < counters.by_level[0], "{counters:?}");
+    // The first row, and three candidates in each round.
+    assert_eq!(defined.bytes_read, (n * d * (1 + 3 * (k - 1)) * size_of::<f32>()) as u64);
+    assert!(0 < seeding.bytes_read && seeding.bytes_read < defined.bytes_read / 10, "{seeding:?}");
 }

@@ -9,7 +9,7 @@
 //! rough look at all rows; where that does not tell the best, by a closer look at those rows that may gain
 //! something, block by block, until it does; at last by the definition. What a rough look's scores are off by
 //! follows from a number of each row and one or two of each candidate
-//! ([`OffBy`](super::looks::OffBy)), so a score is all that is kept of both together.
+//! ([`OffBy`]), so a score is all that is kept of both together.
 //!
 //! A rough look at all rows reads most of the index, and takes no longer with as many centroids as a
 //! register has lanes. But a round has only a few candidates. So the look takes those of later rounds with
