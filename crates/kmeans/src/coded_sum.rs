@@ -176,6 +176,17 @@ impl CodedSums {
         self.sums[to * left.len()..][..left.len()].copy_from_slice(&left);
     }
 
+    /// Adds rows to sums, for `changes` from nowhere, of which several may be of a row. Sorts them.
+    pub(crate) fn add_all(&mut self, simd: Simd, coded: &CodedRows<'_>, changes: &mut [Change]) {
+        Change::sort(changes);
+        exchange(simd, self, coded, changes);
+    }
+
+    /// Adds the sums of `others`, made for the same rows and `k`.
+    pub(crate) fn merge(&mut self, others: &Self) {
+        self.sums.iter_mut().zip(&*others.sums).for_each(|(sum, other)| *sum += other);
+    }
+
     /// Sum `j`, which is of `count` rows, rounded once to binary64 and divided by that, into `mean`,
     /// `[stride]`.
     pub(crate) fn mean(&self, simd: Simd, j: usize, count: u64, mean: &mut [f64]) {

@@ -245,23 +245,24 @@ multiversion! {
 fn to_all_body<const B: usize>(rows: Rows<'_>, centroids: &[f64], distances: &mut [f64]) {
     let stride = rows.stride();
     let count = centroids.len() / stride;
-    for (row, distances) in rows.iter().zip(distances.chunks_exact_mut(count)) {
-        for (first, distances) in (0..count).step_by(B).zip(distances.chunks_mut(B)) {
-            // As in `nearest`, the last one stands in for those that are missing.
-            let block = std::array::from_fn(|b| {
-                &centroids[(first + b).min(count - 1) * stride..][..stride]
-            });
-            for (distance, found) in distances.iter_mut().zip(squared_distances::<_, B>(row, block))
-            {
-                *distance = found;
-            }
+    for first in (0..count).step_by(B) {
+        // As in `nearest`, the last one stands in for those that are missing.
+        let block =
+            std::array::from_fn(|b| &centroids[(first + b).min(count - 1) * stride..][..stride]);
+        for (row, distances) in rows.iter().zip(distances.chunks_exact_mut(count)) {
+            let found = squared_distances::<_, B>(row, block);
+            distances[first..]
+                .iter_mut()
+                .zip(found)
+                .for_each(|(distance, found)| *distance = found);
         }
     }
 }
 
 multiversion! {
     /// The squared distance of every row to each of `centroids`, `[k, stride]`, into `distances`,
-    /// `[n, k]`.
+    /// `[n, k]`: of all rows to a few centroids at a time, so these stay in the first cache. Rows should fit
+    /// the second one.
     pub fn to_all = to_all_body(rows: Rows<'_>, centroids: &[f64], distances: &mut [f64])
 }
 

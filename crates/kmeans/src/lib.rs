@@ -37,6 +37,7 @@
 //! Data (rows + Statistics), Index ─→ seeding ─→ first centroids ─→ lloyd: assign ⇄ sum, until it stops ─→ Fit ─→ digest
 //! ```
 
+mod clusters;
 pub mod coded;
 mod coded_sum;
 pub mod data;
@@ -58,6 +59,7 @@ pub mod simd;
 pub mod sparse;
 mod threads;
 
+pub use clusters::Clusters;
 pub use coded::CodedRows;
 pub use data::{Data, Statistics};
 pub use digest::Digest;

@@ -4,10 +4,9 @@
 //! says how each number is defined. What differs between engines is only how labels are found and
 //! sums are kept up to date (`Assign`).
 
-use crate::coded_sum::CodedSums;
+use crate::clusters::Clusters;
 use crate::data::Data;
 use crate::distance;
-use crate::exact_sum::ExactSums;
 use crate::exchange::Change;
 use crate::simd::Simd;
 use serde::{Deserialize, Serialize};
@@ -95,92 +94,6 @@ pub struct Iteration {
     pub counters: Counters,
 }
 
-/// The sums and sizes of all clusters.
-#[derive(Debug, Clone)]
-pub(crate) struct Clusters {
-    simd: Simd,
-    sums: Sums,
-    sizes: Vec<u64>,
-}
-
-/// Exact sums of rows as they are, or as they are coded.
-#[derive(Debug, Clone)]
-enum Sums {
-    OfRows(ExactSums),
-    OfCodes(CodedSums),
-}
-
-impl Clusters {
-    pub(crate) fn new(simd: Simd, data: Data<'_>, k: usize) -> Self {
-        let of_codes = data.coded.as_ref().and_then(|coded| CodedSums::new(simd, data, coded, k));
-        let sums = of_codes.map_or_else(
-            || Sums::OfRows(ExactSums::new(data.grid, k, data.rows.stride())),
-            Sums::OfCodes,
-        );
-        Self { simd, sums, sizes: vec![0; k] }
-    }
-
-    /// No cluster has any rows.
-    pub(crate) fn clear(&mut self) {
-        self.of_rows().clear();
-        self.sizes.fill(0);
-    }
-
-    pub(crate) fn add(&mut self, row: &[f32], label: u32) {
-        let simd = self.simd;
-        self.of_rows().add(simd, label as usize, row);
-        self.sizes[label as usize] += 1;
-    }
-
-    fn of_rows(&mut self) -> &mut ExactSums {
-        match &mut self.sums {
-            Sums::OfRows(sums) => sums,
-            Sums::OfCodes(_) => unreachable!("the plain engine gets no codes"),
-        }
-    }
-
-    /// Moves rows from one cluster to another.
-    pub(crate) fn exchange_all(&mut self, data: Data<'_>, changes: &mut [Change]) {
-        // As most lists of relocations.
-        if changes.is_empty() {
-            return;
-        }
-        match (&mut self.sums, &data.coded) {
-            (Sums::OfCodes(sums), Some(coded)) => sums.exchange_all(self.simd, coded, changes),
-            (Sums::OfRows(sums), _) => sums.exchange_all(self.simd, data.rows, changes),
-            (Sums::OfCodes(_), None) => unreachable!("they were made of codes"),
-        }
-        for change in changes {
-            if change.from != Change::NOWHERE {
-                self.sizes[change.from as usize] -= 1;
-            }
-            self.sizes[change.to as usize] += 1;
-        }
-    }
-
-    /// The mean of every cluster, into `means`, `[k, stride]`. A cluster that has stayed empty goes
-    /// where the largest is, of equal ones the first (scikit-learn's `_average_centers`).
-    pub(crate) fn means(&self, means: &mut [f64]) {
-        let stride = means.len() / self.sizes.len();
-        let mut largest = 0;
-        for (j, &size) in self.sizes.iter().enumerate() {
-            if size > 0 {
-                let mean = &mut means[j * stride..][..stride];
-                match &self.sums {
-                    Sums::OfRows(sums) => sums.mean(j, size, mean),
-                    Sums::OfCodes(sums) => sums.mean(self.simd, j, size, mean),
-                }
-            }
-            if size > self.sizes[largest] {
-                largest = j;
-            }
-        }
-        for (j, _) in self.sizes.iter().enumerate().filter(|&(_, &size)| size == 0) {
-            means.copy_within(largest * stride..(largest + 1) * stride, j * stride);
-        }
-    }
-}
-
 /// How an engine finds labels.
 pub(crate) trait Assign {
     /// Gives every row the label of its nearest centroid, as defined, and makes `clusters` hold the
@@ -227,11 +140,11 @@ pub(crate) fn iterate(
     while n_iter < limits.max_iter {
         n_iter += 1;
         let rows_changed = engine.assign(&centroids, &mut labels, &mut clusters);
-        let mut moves = relocations(simd, data, &centroids, &labels, &clusters.sizes);
+        let mut moves = relocations(simd, data, &centroids, &labels, clusters.sizes());
         relocated += moves.len() as u64;
         clusters.exchange_all(data, &mut moves);
         clusters.means(&mut means);
-        let inertia = inertia_of_means(simd, data, &means, &clusters.sizes);
+        let inertia = inertia_of_means(simd, data, &means, clusters.sizes());
         // The labels are still those of the assignment, so the sums have to be as well.
         for change in &mut moves {
             std::mem::swap(&mut change.from, &mut change.to);
@@ -265,7 +178,7 @@ pub(crate) fn iterate(
         engine.assign(&centroids, &mut labels, &mut clusters);
         counters += engine.take_counters();
     }
-    let distinct_clusters = clusters.sizes.iter().filter(|&&size| size > 0).count();
+    let distinct_clusters = clusters.sizes().iter().filter(|&&size| size > 0).count();
     Converged { centroids, labels, n_iter, stop, relocated, distinct_clusters, counters }
 }
 

@@ -1,9 +1,10 @@
 //! The engine that computes by definition: every distance of every row, and sums from nothing in
 //! every iteration.
 
+use crate::clusters::Clusters;
 use crate::data::Data;
 use crate::distance::{self, Nearest};
-use crate::lloyd::{Assign, Clusters, Counters};
+use crate::lloyd::{Assign, Counters};
 use crate::rows::RowIndex;
 use crate::simd::Simd;
 

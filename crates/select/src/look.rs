@@ -3,8 +3,7 @@
 use crate::criteria::Cluster;
 use crate::survey::Partition;
 use crate::threads::on_threads;
-use kscan_kmeans::exact_sum::ExactSums;
-use kscan_kmeans::{Data, RowIndex, Rows, Simd, distance};
+use kscan_kmeans::{Clusters, Data, RowIndex, Rows, Simd, distance};
 use std::ops::Range;
 
 /// Parts that the rows are cut into. Sums are added within a part in row order, and those of the
@@ -145,43 +144,40 @@ pub(crate) fn means(
     models: &[Model<'_>],
     threads: usize,
 ) -> Vec<Vec<f64>> {
-    let (rows, stride) = (data.rows, data.rows.stride());
-    let clusters = |model: &Model<'_>| model.centroids.len() / stride;
-    let empty = || -> Vec<(ExactSums, Vec<u64>)> {
-        let sums = |k| (ExactSums::new(data.grid, k, stride), vec![0; k]);
-        models.iter().map(|model| sums(clusters(model))).collect()
+    let stride = data.rows.stride();
+    // The clusters of all models, one behind the other.
+    let mut count = 0;
+    let first_of = |model: &Model<'_>| {
+        let first = count;
+        count += model.centroids.len() / stride;
+        first
     };
-    let added = on_threads(&parts(rows.n()), threads, |parts| {
-        let mut added = empty();
+    let firsts: Vec<usize> = models.iter().map(first_of).collect();
+    let none = Clusters::new(simd, data, count);
+    let added = on_threads(&parts(data.rows.n()), threads, |parts| {
+        let mut clusters = none.clone();
         for tile in parts.iter().cloned().flat_map(tiles) {
-            for (model, (sums, sizes)) in models.iter().zip(&mut added) {
-                for row in tile.clone() {
-                    let label = model.labels[row] as usize;
-                    sums.add(simd, label, rows.row(RowIndex::new(row)));
-                    sizes[label] += 1;
-                }
-            }
+            let of_models = models.iter().zip(&firsts).flat_map(|(model, &first)| {
+                let labels = model.labels[tile.clone()].iter();
+                tile.clone().zip(labels.map(move |label| first as u32 + label))
+            });
+            clusters.add_all(data, of_models.map(|(row, label)| (RowIndex::new(row), label)));
         }
-        added
+        clusters
     });
-    let mut all = empty();
-    for added in added {
-        for ((sums, sizes), (more, more_sizes)) in all.iter_mut().zip(added) {
-            // Exact, so in whatever order.
-            sums.merge(&more);
-            sizes.iter_mut().zip(more_sizes).for_each(|(size, more)| *size += more);
-        }
-    }
-    let mean_of = |(model, (sums, sizes)): (&Model<'_>, (ExactSums, Vec<u64>))| {
+    // Exact, so in whatever order.
+    let all = added.iter().fold(none, |mut all, added| {
+        all.merge(added);
+        all
+    });
+    let means_of = |(model, &first): (&Model<'_>, &usize)| {
         let mut means = model.centroids.clone();
         for (j, mean) in means.chunks_exact_mut(stride).enumerate() {
-            if sizes[j] > 0 {
-                sums.mean(j, sizes[j], mean);
-            }
+            all.mean(first + j, mean);
         }
         means
     };
-    models.iter().zip(all).map(mean_of).collect()
+    models.iter().zip(&firsts).map(means_of).collect()
 }
 
 /// The parts of `n` rows, in order.

@@ -40,7 +40,7 @@ pub struct Survey {
 /// Clusters are measured around the centroids of the run, in the distances of
 /// `kscan_kmeans`. The two indices are scikit-learn's, which are defined around
 /// the means of the rows: those are not the centroids where a run stopped
-/// before its labels did, and then the rows are looked at once more.
+/// before its labels did, and then the rows are measured around both.
 ///
 /// # Panics
 /// Where a partition is not one of `data`.
@@ -76,25 +76,25 @@ fn survey_batch(
 ) -> Vec<Survey> {
     let models: Vec<Model<'_>> =
         partitions.iter().map(|partition| Model::new(data.rows, partition)).collect();
-    let around_centroids = look(simd, data.rows, &models, nearest, threads);
     let around_means: Vec<Model<'_>> = means(simd, data, &models, threads)
         .into_iter()
         .zip(&models)
         .map(|(means, model)| Model { labels: model.labels, centroids: means })
         .collect();
-    let moved: Vec<Model<'_>> = around_means
+    let moved = around_means
         .iter()
         .zip(&models)
         .filter(|(means, model)| means.centroids != model.centroids)
-        .map(|(means, _)| means.clone())
-        .collect();
-    let mut looked_again = look(simd, data.rows, &moved, 0, threads).into_iter();
+        .map(|(means, _)| means.clone());
+    let all: Vec<Model<'_>> = models.iter().cloned().chain(moved).collect();
+    let mut around_centroids = look(simd, data.rows, &all, nearest, threads);
+    let mut of_moved = around_centroids.split_off(models.len()).into_iter();
     around_centroids
         .into_iter()
         .zip(models.iter().zip(&around_means))
         .map(|(groups, (model, means))| {
-            let again = (means.centroids != model.centroids).then(|| looked_again.next()).flatten();
-            let around = again.as_ref().unwrap_or(&groups);
+            let moved = (means.centroids != model.centroids).then(|| of_moved.next()).flatten();
+            let around = moved.as_ref().unwrap_or(&groups);
             let dispersion = Dispersion::new(data, around, &means.centroids);
             Survey {
                 clusters: groups.iter().map(Group::cluster).collect(),

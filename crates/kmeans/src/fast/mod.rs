@@ -36,12 +36,13 @@ mod stages;
 mod weigh;
 pub mod workloads;
 
+use crate::clusters::Clusters;
 use crate::coded;
 use crate::data::Data;
 use crate::distance::{self, Nearest};
 use crate::exchange::Change;
 use crate::index::{self, IndexView};
-use crate::lloyd::{Assign, Clusters, Counters};
+use crate::lloyd::{Assign, Counters};
 use crate::rows::RowIndex;
 use crate::simd::{Simd, prefetch};
 use bounds::{Lead, Limit, Travel};
